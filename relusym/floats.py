@@ -97,11 +97,12 @@ def all_values(form: Format) -> Array:
 
 
 def ordinal(values: Array) -> npt.NDArray[np.int64]:
-    """Position on the number line counted in floats: 0 for both zeros, +1 for each step upwards (NaN undefined)."""
+    """Position on the number line counted in floats: 0 for both zeros, +1 a step upwards (NaN undefined)."""
     form = format_of(values.dtype)
     bits = to_bits(values)
     magnitude = (bits & form.integer.type(2 ** (form.bits - 1) - 1)).astype(np.int64)
-    return np.where(bits >> (form.bits - 1) != 0, -magnitude, magnitude)
+    positions: npt.NDArray[np.int64] = np.where(bits >> (form.bits - 1) != 0, -magnitude, magnitude)
+    return positions
 
 
 def from_ordinal(positions: npt.NDArray[np.int64], form: Format) -> Array:
@@ -121,11 +122,38 @@ def neighbours(values: Array, steps: int) -> Array:
     return from_ordinal(np.unique(positions), form)
 
 
-def ulp(values: Array) -> npt.NDArray[np.float64]:
-    """Unit in the last place of each value, floored at the smallest subnormal; ±inf counts in the top binade."""
-    form = format_of(values.dtype)
+def ulp(values: Array, form: Format | None = None) -> npt.NDArray[np.float64]:
+    """Unit in the last place of each value, floored at the smallest subnormal; ±inf counts in the top binade.
+
+    `form` says which format the values belong to where their dtype does not (float64 arrays of its values).
+    """
+    form = form or format_of(values.dtype)
     magnitude = np.minimum(np.abs(values.astype(np.float64)), form.max)
     _, exponent = np.frexp(magnitude)
     exponent = np.maximum(exponent - 1, form.min_exponent)
     exponent = np.where(magnitude == 0, form.min_exponent, exponent)
-    return np.ldexp(1.0, exponent - form.precision + 1)
+    spacing: npt.NDArray[np.float64] = np.ldexp(1.0, exponent - form.precision + 1)
+    return spacing
+
+
+def round_to(values: npt.NDArray[np.float64], form: Format) -> npt.NDArray[np.float64]:
+    """Each float64 rounded once, half to even, to `form`; the result is returned as float64, which holds it.
+
+    Unlike `astype` this never passes through a third format (ml_dtypes casts float64 to bfloat16 by way of
+    float32). NaN stays NaN; beyond the largest finite number by half an ulp the result is infinite.
+    """
+    _, exponent = np.frexp(values)
+    spacing = np.maximum(exponent.astype(np.int64) - 1, form.min_exponent) - (form.precision - 1)
+    # The product by a power of two is exact: spacing >= -1074 and the scaled magnitude is below 2**53.
+    with np.errstate(invalid="ignore", over="ignore"):
+        rounded = np.ldexp(np.rint(np.ldexp(values, -spacing)), spacing)
+        bounded: npt.NDArray[np.float64] = np.where(
+            np.abs(rounded) > form.max, np.copysign(np.inf, rounded), rounded
+        )
+    return bounded
+
+
+def to_format(values: npt.NDArray[np.float64], form: Format) -> Array:
+    """Float64 values that `form` holds exactly, in the dtype of `form`; all NaNs become one NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(np.isnan(values), np.float64(np.nan), values).astype(form.dtype)
