@@ -1,0 +1,53 @@
+"""A time limit for questions to SymPy: some of them never come back."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from relusym.errors import Undecided
+
+T = TypeVar("T")
+
+
+class _Expired(BaseException):
+    """Raised inside the question; no Exception, since SymPy swallows some of those on its way."""
+
+
+def within(seconds: float, question: Callable[[], T]) -> T:
+    """The answer of `question()`, in any thread and on any platform.
+
+    Raises `Undecided` when the time is up, when SymPy says that it cannot answer (NotImplementedError), and when
+    its recursion runs out. Only Python code can be interrupted: one long call into C runs to its end.
+    """
+    asker = ctypes.c_ulong(threading.get_ident())
+    interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    lock = threading.Lock()
+    answered = threading.Event()
+
+    def watch() -> None:
+        # Asked again and again: an exception that hits a destructor is lost.
+        wait = seconds
+        while not answered.wait(wait):
+            with lock:
+                if not answered.is_set():
+                    interrupt(asker, ctypes.py_object(_Expired))
+            wait = 0.25
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        try:
+            return question()
+        finally:
+            with lock:
+                answered.set()
+                interrupt(asker, None)
+    except _Expired:
+        raise Undecided(f"no answer within {seconds:g} s") from None
+    except NotImplementedError as refusal:
+        raise Undecided(f"SymPy cannot answer: {refusal}") from refusal
+    except RecursionError:
+        raise Undecided("the expression is nested too deeply") from None
