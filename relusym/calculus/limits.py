@@ -35,15 +35,15 @@ def limits_at_infinity(pieces: Pieces) -> tuple[Expr, Expr]:
     )
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
     if not expr.has(variable):
         return expr
-    if at.is_finite is not False:
-        # Where every part is finite the branch is continuous, and the limit is the value.
-        value = expr.subs(variable, at)
-        if _is_settled(value) and _parts_are_finite(expr, variable, at):
-            return value
+    if expr == variable:
+        return at
+    by_parts = _limit_by_parts(expr, variable, at, side)
+    if by_parts is not None:
+        return by_parts
     try:
         limit = within(SECONDS, lambda: sympy.limit(expr, variable, at, side))
     except (ValueError, TypeError, AttributeError, sympy.PoleError) as failure:
@@ -52,18 +52,32 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
         raise Undecided(f"limit of {expr} at {variable} = {at}: {reason}") from None
     if limit.has(sympy.AccumBounds):
         return sympy.nan
-    if limit.has(sympy.Limit) or limit.has(sympy.zoo):
+    if not _is_settled(limit):
         raise Undecided(f"limit of {expr} at {variable} = {at}: SymPy returns {limit}")
     return limit
 
 
+def _limit_by_parts(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr | None:
+    """What the limits of the operands make of it; None where that is no answer (0 * oo, oo - oo, sin(oo)).
+
+    Every function of a smooth branch is continuous where its operands are finite, and the ones that have limits at
+    ±oo are evaluated there by SymPy. Shorter, faster and tidier than the series of `sympy.limit`.
+    """
+    if not (expr.is_Add or expr.is_Mul or expr.is_Function or (expr.is_Pow and not expr.exp.has(variable))):
+        return None
+    try:
+        operands = [_limit(argument, variable, at, side) for argument in expr.args]
+    except Undecided:
+        return None
+    if sympy.nan in operands:
+        return None
+    value = expr.func(*operands)
+    return value if _is_settled(value) else None
+
+
 def _is_settled(value: Expr) -> bool:
-    return not value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.AccumBounds, sympy.I)
-
-
-def _parts_are_finite(expr: Expr, variable: Symbol, at: Expr) -> bool:
-    return all(
-        _is_settled(node.subs(variable, at))
-        for node in sympy.preorder_traversal(expr)
-        if isinstance(node, Expr) and node.has(variable)
+    """An infinity, or an expression free of them and of everything that is no number."""
+    infinities = (sympy.oo, -sympy.oo)
+    return value in infinities or not value.has(
+        *infinities, sympy.nan, sympy.zoo, sympy.I, sympy.AccumBounds, sympy.Limit
     )

@@ -98,7 +98,7 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
         return choose(left, right, exact(given[0]), at, outside_clarke=outside_clarke)
     if not isinstance(policy, str):
         value = exact(policy)
-        if not outside_clarke and _contains(left, right, value, policy) is False:
+        if not outside_clarke and not _contains(left, right, value, policy):
             raise InvalidSubgradient(
                 f"{value} at the kink {at} is outside the Clarke interval [{Min(left, right)}, {Max(left, right)}]; "
                 "choose a value inside it, or say outside_clarke=True"
@@ -121,10 +121,10 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
 
 
 def clarke_interval(left: Expr, right: Expr) -> tuple[Expr, Expr] | None:
-    """[min, max] of the one-sided slopes of a continuous function; None where one of them has no limit."""
-    if left is sympy.nan or right is sympy.nan:
+    """[min, max] of the one-sided slopes of a continuous function; None where one of them is no finite limit."""
+    if not (_is_number(left) and _is_number(right)):
         return None
-    direction = sign_of(right - left) if _is_number(left) and _is_number(right) else None
+    direction = sign_of(right - left)
     if direction is None:
         return Min(left, right), Max(left, right)
     return (left, right) if direction >= 0 else (right, left)
@@ -160,7 +160,7 @@ def _least_norm(left: Expr, right: Expr) -> Expr:
     signs = sign_of(left), sign_of(right)
     if 0 in signs or signs in ((1, -1), (-1, 1)):
         return sympy.S.Zero
-    lower, upper = Min(left, right), Max(left, right)
+    lower, upper = clarke_interval(left, right) or (left, right)
     if signs == (1, 1):
         return lower
     if signs == (-1, -1):
@@ -169,15 +169,22 @@ def _least_norm(left: Expr, right: Expr) -> Expr:
 
 
 def _contains(left: Expr, right: Expr, value: Expr, policy: Policy) -> bool:
-    if isinstance(policy, str) and policy in NAMED_POLICIES and value == choose(left, right, policy, sympy.S.Zero):
+    if (
+        isinstance(policy, str)
+        and policy in NAMED_POLICIES
+        and value == choose(left, right, policy, sympy.S.Zero)
+    ):
         return True
     if left is sympy.nan or right is sympy.nan:
         return False
-    sides = sign_of(value - left) if left.is_finite else _sign_at_infinity(left), (
-        sign_of(value - right) if right.is_finite else _sign_at_infinity(right)
+    sides = (
+        sign_of(value - left) if left.is_finite else _sign_at_infinity(left),
+        (sign_of(value - right) if right.is_finite else _sign_at_infinity(right)),
     )
     if None in sides:
-        raise Undecided(f"whether {value} lies between {left} and {right} depends on the parameters; give them values")
+        raise Undecided(
+            f"whether {value} lies between {left} and {right} depends on the parameters; give them values"
+        )
     return sides[0] * sides[1] <= 0  # type: ignore[operator]
 
 
