@@ -43,6 +43,11 @@ class Format:
         return np.dtype(f"uint{self.bits}")
 
     @property
+    def infinity_ordinal(self) -> int:
+        """Position of +inf on the number line counted in floats (see `ordinal`)."""
+        return (2 * self.max_exponent + 1) << (self.precision - 1)
+
+    @property
     def max(self) -> float:
         """Largest finite number."""
         return float((2.0 - 2.0 ** (1 - self.precision)) * 2.0**self.max_exponent)
@@ -107,8 +112,7 @@ def ordinal(values: Array) -> npt.NDArray[np.int64]:
 
 def from_ordinal(positions: npt.NDArray[np.int64], form: Format) -> Array:
     """The float at each position; positions beyond the infinities are clipped to them."""
-    infinity = (2 * form.max_exponent + 1) << (form.precision - 1)
-    clipped = np.clip(positions, -infinity, infinity)
+    clipped = np.clip(positions, -form.infinity_ordinal, form.infinity_ordinal)
     bits = np.abs(clipped).astype(form.integer) | np.where(
         clipped < 0, form.integer.type(1 << (form.bits - 1)), form.integer.type(0)
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Protocol
 
 import flint
@@ -45,11 +46,10 @@ class Reference:
     """What a kernel should return, and how far the exact value lies from it.
 
     `value` is correctly rounded, in the dtype and shape of the input. `offset` is (exact - value)/ulp(value)
-    to within 2**-12 (float64: 2**-5), 0 where value is not finite. `condition` is
-    abs(x g'(x)) / max(abs(g(x)), smallest normal): by how many ulps of g one ulp of x moves it, finite at roots
-    and below the normal range, where the ulp stops shrinking; 0 where g' is unknown. `undecided` lists positions
-    (of the flattened input) without a value; infinite inputs have value NaN and are left to whoever knows the
-    limits.
+    to within 2**-12 (float64: 2**-5), 0 where value is not finite. `condition` is abs(x g'(x)) /
+    max(abs(g(x)), smallest normal): by how many ulps of g one ulp of x moves it, finite at roots and below
+    the normal range, where the ulp stops shrinking; 0 where g' is unknown. `undecided` lists positions (of
+    the flattened input) without a value. Infinite inputs have the value stated for them, else NaN.
     """
 
     value: Array
@@ -70,10 +70,11 @@ def reference(
 ) -> Reference:
     """Correctly rounded derivative of the given order (0, 1 or 2) at each input, in the format of `x`.
 
-    `at_breakpoints` maps exact points to the exact value used when an input equals the point; without an
-    entry the definition's own branch is used, and a tie inside Max, Min, Abs, sign or Heaviside is undecided
-    for order >= 1. `factor` (an array like `x`) multiplies the exact value before the one rounding. `wrt`
-    names a parameter: the first partial derivative with respect to it instead of x, order being 0.
+    `at_breakpoints` maps exact points (±oo for the limits there) to the exact value used when an input equals
+    the point: a number, ±oo, or nan where there is none. Without an entry the definition's own branch is
+    used, and a tie inside Max, Min, Abs, sign or Heaviside is undecided for order >= 1. `factor` (an array
+    like `x`) multiplies the exact value before the one rounding. `wrt` names a parameter: the first partial
+    derivative with respect to it instead of x, order being 0.
 
     Raises `InvalidRequest` for another order, several inputs or an unknown parameter, and `InvalidActivation`
     for a function outside the formula grammar.
@@ -92,14 +93,16 @@ def reference(
     with np.errstate(invalid="ignore"):  # signalling NaNs
         inputs = np.ravel(x).astype(np.float64)
         factors = np.ones_like(inputs) if factor is None else np.ravel(factor).astype(np.float64)
-    definition = _Definition(activation, parameter_values(activation, parameters), wrt, order)
+    values = parameter_values(activation, parameters)
+    definition = _definition(activation, tuple(values.items()), wrt, order)
     result = _Result(inputs.size)
-    points = np.flatnonzero(np.isfinite(inputs) & np.isfinite(factors))
+    points = np.flatnonzero(~np.isnan(inputs) & np.isfinite(factors))
     with _flint_settings():
         for point, stated in (at_breakpoints or {}).items():
             here = inputs[points] == _as_float(point)
             _stated(definition, stated, factors, points[here], form, result)
             points = points[~here]
+        points = points[np.isfinite(inputs[points])]
         undecided = np.sort(
             np.concatenate(
                 [
@@ -123,7 +126,7 @@ def reference(
 
 
 class _Result:
-    """Arrays filled point by point; `exact` is the value to double accuracy, `slope` g' without the factor."""
+    """Arrays filled point by point; `exact` is the value in double accuracy, `slope` is g' alone."""
 
     def __init__(self, size: int) -> None:
         self.value = np.full(size, np.nan)
@@ -334,9 +337,13 @@ def _assemble(quotient: int, last: int, form: Format) -> float:
 
 
 def _stated(
-    definition: _Definition, stated: object, factors: Floats, points: Positions, form: Format, into: _Result
+    definition: _Definition, stated: Any, factors: Floats, points: Positions, form: Format, into: _Result
 ) -> None:
     """Fill in an exact value that the caller states, times each factor."""
+    if stated in (sympy.oo, -sympy.oo, sympy.nan):
+        with np.errstate(invalid="ignore"):
+            into.value[points] = factors[points] * float(stated)
+        return
     constant = exact(stated)
     left = points.tolist()
     precision = MIN_PRECISION
@@ -699,6 +706,13 @@ class _Definition:
         return _Builder(self, algebra).build(expr)
 
 
+@lru_cache(maxsize=32)
+def _definition(
+    activation: Activation, values: tuple[tuple[Symbol, Expr], ...], wrt: str | None, order: int
+) -> _Definition:
+    return _Definition(activation, dict(values), wrt, order)
+
+
 class _Builder:
     """Compiles a SymPy tree to closures over the series of x, once per algebra, precision and length."""
 
@@ -749,8 +763,8 @@ class _Builder:
             apply, inner = algebra.function(name), self.build(expr.args[0])
             return lambda point: apply(inner(point))
         raise InvalidActivation(
-            f"{self.definition.activation.name}: the reference has no rule for {name} in {expr}; "
-            "write it with exp log sqrt erf erfc sin cos tanh sinh cosh atan Abs sign Max Min Piecewise Heaviside"
+            f"{self.definition.activation.name}: the reference has no rule for {name} in {expr}; write it "
+            "with exp log sqrt erf erfc sin cos tanh sinh cosh atan Abs sign Max Min Piecewise Heaviside"
         )
 
     def _parameter(self, symbol: Symbol) -> Evaluate:
@@ -888,8 +902,10 @@ def _repeated(base: Series, times: int) -> Series:
     return half * half * base if times % 2 else half * half
 
 
-def _as_float(point: object) -> float:
+def _as_float(point: Any) -> float:
     """The float that equals an exact point, or NaN where no float does."""
+    if point in (sympy.oo, -sympy.oo):
+        return math.copysign(math.inf, point)
     number = exact(point)
     if not isinstance(number, sympy.Rational):
         return math.nan

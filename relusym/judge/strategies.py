@@ -1,0 +1,161 @@
+"""Where to look: Hypothesis draws a region, a bit pattern, a step and a length; NumPy makes the points.
+
+Drawing floats one by one would be a thousand times slower and would never meet the neighbours of a kink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from relusym.floats import (
+    Array,
+    Format,
+    format_of,
+    from_bits,
+    from_ordinal,
+    neighbours,
+    ordinal,
+    round_to,
+    to_bits,
+    to_format,
+)
+
+CLOSE = 24
+"""How many floats on both sides of a landmark are always tried."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Points `step` floats apart, from `start` on: positions are counted in floats, 0 being zero."""
+
+    start: int
+    step: int
+    length: int
+
+    def points(self, form: Format) -> Array:
+        """The floats at these positions; none lies beyond the infinities."""
+        last = form.infinity_ordinal
+        count = np.arange(self.length, dtype=np.int64)
+        start = max(self.start, -last)
+        reach = (last - start) // self.step + 1
+        return from_ordinal(start + self.step * count[: max(reach, 0)], form)
+
+
+def bit_patterns(form: Format) -> SearchStrategy[int]:
+    """Every bit pattern of the format, NaNs and infinities included."""
+    return st.integers(0, 2**form.bits - 1)
+
+
+def floats_of(form: Format) -> SearchStrategy[np.generic]:
+    """Single floats of any of the four formats by bit pattern (Hypothesis itself knows no bfloat16)."""
+    return bit_patterns(form).map(lambda bits: from_bits(np.array([bits]), form)[0])
+
+
+def lattices(form: Format, landmarks: Array, *, most: int = 256) -> SearchStrategy[Lattice]:
+    """Lattices near a landmark, from a bit pattern, or across an ordinary region, with any step."""
+    infinity = form.infinity_ordinal
+    places = sorted({int(place) for place in ordinal(landmarks)}) or [0]
+
+    def lattice(start: int, shift: int, length: int) -> Lattice:
+        return Lattice(start, 1 << shift, length)
+
+    lengths = st.integers(most // 2, most)
+    shifts = st.integers(0, form.precision + 1)
+    near = st.builds(
+        lambda place, shift, length: lattice(place - (length // 2 << shift), shift, length),
+        st.sampled_from(places),
+        shifts,
+        lengths,
+    )
+    anywhere = st.builds(lattice, st.integers(-infinity, infinity), shifts, lengths)
+    exponents = st.integers(form.min_exponent // 8, 6)
+    ordinary = st.builds(
+        lambda exponent, negative, offset, shift, length: lattice(
+            (-1 if negative else 1) * (((exponent + form.max_exponent) << (form.precision - 1)) + offset),
+            shift,
+            length,
+        ),
+        exponents,
+        st.booleans(),
+        st.integers(0, 2 ** (form.precision - 1) - 1),
+        shifts,
+        lengths,
+    )
+    return st.one_of(near, ordinary, anywhere)
+
+
+def drawn_points(form: Format, landmarks: Array, *, examples: int, seed: int) -> Array:
+    """The points of so many drawn lattices, always the same for one seed, whatever profile is loaded."""
+    found: list[Array] = []
+
+    @seeded(seed)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=[Phase.generate],
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    @given(lattices(form, landmarks))
+    def draw(lattice: Lattice) -> None:
+        found.append(lattice.points(form))
+
+    run: Callable[[], None] = draw
+    run()
+    return np.concatenate(found) if found else np.zeros(0, dtype=form.dtype)
+
+
+def edge_points(form: Format) -> Array:
+    """±0, ±inf, NaN, the smallest and largest subnormal, normal and finite numbers, and ±1."""
+    magnitudes = [0, 1, 2, 3]
+    for value in (form.smallest_normal, form.max, 1.0, 2.0, 0.5):
+        here = int(ordinal(np.array([value], dtype=form.dtype))[0])
+        magnitudes += [here - 2, here - 1, here, here + 1]
+    positions = np.array(magnitudes, dtype=np.int64)
+    sided = from_ordinal(np.unique(np.concatenate([positions, -positions])), form)
+    specials = np.array([-0.0, np.inf, -np.inf, np.nan], dtype=form.dtype)
+    return np.concatenate([sided, specials])
+
+
+def spread_points(form: Format, *, seed: int, count: int = 3000) -> Array:
+    """Both signs: any float, magnitudes log-uniform over 2**-24..2**8, and uniform over ±40."""
+    random = np.random.default_rng(seed)
+    infinity = form.infinity_ordinal
+    anywhere = from_ordinal(random.integers(-infinity + 1, infinity, count), form)
+    signs = random.choice([-1.0, 1.0], count)
+    wide = np.concatenate([signs * np.exp2(random.uniform(-24, 8, count)), random.uniform(-40, 40, count)])
+    return np.concatenate([anywhere, to_format(round_to(wide, form), form)])
+
+
+def inputs_for(form: Format, landmarks: Array, *, examples: int, seed: int) -> Array:
+    """The inputs of one check: edges, landmarks and around them, spread points and drawn lattices."""
+    finite = landmarks[np.isfinite(landmarks)]
+    parts = [
+        edge_points(form),
+        neighbours(np.concatenate([finite, np.zeros(1, dtype=form.dtype)]), CLOSE),
+        spread_points(form, seed=seed),
+        drawn_points(form, finite, examples=examples, seed=seed),
+    ]
+    patterns = np.unique(to_bits(np.concatenate(parts)))
+    return from_bits(patterns, form)
+
+
+def gradients_for(x: Array, *, seed: int) -> Array:
+    """One incoming gradient for each input: normally distributed, one in eight from the whole format."""
+    form = format_of(x.dtype)
+    random = np.random.default_rng(seed)
+    wide = random.standard_normal(x.size)
+    anywhere = np.exp2(random.uniform(-1, 1, x.size) * (form.max_exponent - 1))
+    wide = np.where(random.random(x.size) < 1 / 8, np.copysign(anywhere, wide), wide)
+    return to_format(round_to(wide, form), form)

@@ -1,0 +1,203 @@
+"""Running a kernel over many inputs and gathering what the laws say of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relusym.floats import Array, Format, all_values, format_of
+from relusym.judge.expectations import Expectation, Quantity
+from relusym.judge.laws import Subject, kind_of_result, pointwise, simpler, simplicity
+from relusym.judge.metrics import Bound
+from relusym.judge.reports import Finding, hex_of
+from relusym.judge.strategies import gradients_for, inputs_for
+
+MEANINGS: Mapping[str, str] = {
+    "accuracy": "too inaccurate",
+    "kink": "wrong value at a breakpoint",
+    "sign": "wrong sign",
+    "nan": "NaN for a number",
+    "overflow": "infinite where the exact value is not",
+    "subnormal": "flushed to zero",
+    "limit": "wrong value at infinity",
+    "nan-swallowed": "a number for NaN",
+}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The outcome of one sweep: one finding a kind, at its simplest input."""
+
+    findings: tuple[Finding, ...] = ()
+    max_ulp: float = 0.0
+    worst_input: str | None = None
+    worst_gradient: str | None = None
+    max_ratio: float = 0.0
+    tested: int = 0
+    unfaithful: int = 0
+    undecided: int = 0
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together; the worst input is that of the larger error."""
+        worse = other if other.max_ulp > self.max_ulp else self
+        return replace(
+            worse,
+            findings=self.findings + other.findings,
+            max_ratio=max(self.max_ratio, other.max_ratio),
+            tested=self.tested + other.tested,
+            unfaithful=self.unfaithful + other.unfaithful,
+            undecided=self.undecided + other.undecided,
+        )
+
+
+def inputs_of(
+    expected: Expectation,
+    form: Format,
+    *,
+    extra: Array,
+    examples: int,
+    seed: int,
+    within: float | None,
+) -> list[tuple[Array, Array | None]]:
+    """What to call the kernel with: inputs, and gradients where it takes one.
+
+    All values of a 16-bit format, first with gradient 1 and then with a random one for each input; of a
+    larger format the surroundings of landmarks and drawn lattices, with random gradients, one in four being
+    1.
+    """
+    if form.bits == 16:
+        x = all_values(form)
+    else:
+        x = inputs_for(form, np.concatenate([expected.landmarks(form), extra]), examples=examples, seed=seed)
+    if within is not None:
+        with np.errstate(invalid="ignore"):
+            x = x[~(np.isfinite(x) & (np.abs(x.astype(np.float64)) > within))]
+    if not expected.quantity.takes_gradient:
+        return [(x, None)]
+    random, one = gradients_for(x, seed=seed), np.ones(x.size, dtype=form.dtype)
+    if form.bits == 16:
+        return [(x, one), (x, random)]
+    return [(x, np.where(np.arange(x.size) % 4 == 0, one, random))]
+
+
+def sweep(
+    subject: Subject, output: int, expected: Expectation, x: Array, gradient: Array | None, bound: Bound
+) -> Tally:
+    """Call the kernel once with all these inputs and judge one of its results at each of them."""
+    got = np.asarray(kind_of_result(subject, x, gradient)[output])
+    reference = expected.at(x, gradient)
+    known = _judged(expected, x, gradient, reference.undecided)
+    broken, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound)
+    findings = [
+        _shrunk(kind, np.flatnonzero(mask), subject, output, expected, x, gradient, bound)
+        for kind, mask in broken.items()
+        if np.any(mask)
+    ]
+    worst = int(np.argmax(error)) if error.size else -1
+    seen = worst >= 0 and error[worst] > 0
+    return Tally(
+        findings=tuple(findings),
+        max_ulp=float(error[worst]) if seen else 0.0,
+        worst_input=hex_of(x[worst]) if seen else None,
+        worst_gradient=hex_of(gradient[worst]) if seen and gradient is not None else None,
+        max_ratio=float(np.max(ratio, initial=0.0)),
+        tested=int(x.size),
+        unfaithful=int(np.count_nonzero(error >= 1)),
+        undecided=int(reference.undecided.size),
+    )
+
+
+def _judged(expected: Expectation, x: Array, gradient: Array | None, undecided: Array) -> Array:
+    known = expected.known(x)
+    known[undecided] = False
+    if gradient is not None:
+        known &= np.isfinite(gradient)
+    return known
+
+
+def _shrunk(
+    kind: str,
+    failing: Array,
+    subject: Subject,
+    output: int,
+    expected: Expectation,
+    x: Array,
+    gradient: Array | None,
+    bound: Bound,
+) -> Finding:
+    """The finding at the simplest input that shows it, which need not be among those swept."""
+    form = format_of(x.dtype)
+    at = failing[np.argmin(simplicity(x[failing]))]
+    candidates, gradients = x[at : at + 1], None if gradient is None else gradient[at : at + 1]
+    if np.isfinite(x[at]) and kind != "kink":
+        fewer = simpler(float(x[at]), form)
+        if gradients is not None:
+            assert gradient is not None
+            one = np.ones(fewer.size, dtype=form.dtype)
+            gradients = np.concatenate([gradients, one, np.repeat(gradient[at : at + 1], fewer.size)])
+            fewer = np.concatenate([fewer, fewer])
+        candidates = np.concatenate([candidates, fewer])
+    chosen, first = None, None
+    got = np.asarray(kind_of_result(subject, candidates, gradients)[output])
+    reference = expected.at(candidates, gradients)
+    known = _judged(expected, candidates, gradients, reference.undecided)
+    broken, error, ratio = pointwise(
+        candidates, got, reference, known, expected.at_breakpoint(candidates), bound
+    )
+    still = np.flatnonzero(broken[kind])
+    if still.size:
+        order = simplicity(candidates[still])
+        if gradients is not None:
+            order = order * 2**20 + simplicity(gradients[still])
+        chosen = int(still[np.argmin(order)])
+        return _finding(kind, candidates, gradients, got, reference.value, error, ratio, chosen, failing.size)
+    # Alone it is right: the error depends on the company the input keeps. Show it where it was seen.
+    first = int(at)
+    got = np.asarray(kind_of_result(subject, x, gradient)[output])
+    reference = expected.at(x, gradient)
+    known = _judged(expected, x, gradient, reference.undecided)
+    _, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound)
+    return _finding(kind, x, gradient, got, reference.value, error, ratio, first, failing.size)
+
+
+def _finding(
+    kind: str,
+    x: Array,
+    gradient: Array | None,
+    got: Array,
+    value: Array,
+    error: Array,
+    ratio: Array,
+    at: int,
+    count: int,
+) -> Finding:
+    here, result, wanted = hex_of(x[at]), hex_of(got[at]), hex_of(value[at])
+    ulps, beyond = float(error[at]), float(ratio[at])
+    allowed = f", allowed {ulps / beyond:.4g}" if beyond > 0 and math.isfinite(ulps) else ""
+    size = f" ({ulps:.4g} ulp{allowed})" if ulps > 0 else ""
+    incoming = f", gradient = {hex_of(gradient[at])}" if gradient is not None else ""
+    with np.errstate(invalid="ignore"):
+        decimal = float(x[at])
+    return Finding(
+        kind=kind,
+        input=here,
+        gradient=None if gradient is None else hex_of(gradient[at]),
+        got=result,
+        expected=wanted,
+        ulps=ulps,
+        message=f"{MEANINGS[kind]} at x = {here} ({decimal:.9g}){incoming}: "
+        f"got {result}, expected {wanted}{size}",
+        count=count,
+    )
+
+
+def note_on_zero(subject: Subject, quantity: Quantity, form: Format) -> str:
+    """What the kernel makes of the two zeros; recorded, not judged."""
+    zeros = np.array([0.0, -0.0], dtype=form.dtype)
+    gradient = np.ones(2, dtype=form.dtype) if quantity.takes_gradient else None
+    results = subject(zeros, gradient)
+    shown = ["{}/{}".format(*(float(value) for value in np.asarray(result))) for result in results]
+    return f"at +0/-0 the kernel returns {', '.join(shown)}"
