@@ -1,0 +1,164 @@
+"""`generate`: the front door, from an activation to a kernel."""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib import metadata
+
+import numpy as np
+import sympy
+from sympy import Expr, Symbol
+
+from relusym.activation import Activation, Number, parameter_values
+from relusym.activations import named
+from relusym.calculus.subdifferentials import Policy
+from relusym.errors import InvalidRequest
+from relusym.floats import Format, all_values, format_of, ulp
+from relusym_codegen.kernel import Kernel
+from relusym_codegen.lowering import Lowered, lower
+from relusym_codegen.program import evaluate
+from relusym_codegen.target import Header, Target, target_named
+
+ACCURACIES = ("precise", "fast")
+
+
+class UnsafeKernel(UserWarning):
+    """A generated kernel has inputs where its formula overflows although the value does not."""
+
+
+def generate(
+    activation: str | Activation,
+    target: str = "numpy",
+    dtype: str = "float32",
+    computes: str = "forward",
+    accuracy: str = "precise",
+    subgradient: Policy = "least-norm",
+    arguments: Iterable[str] | None = None,
+    **parameters: Number,
+) -> Kernel:
+    """A kernel for one activation, target, dtype and quantity.
+
+    `activation` is a name of the catalogue or an `Activation`; `parameters` are exact values ('0.1' is 1/10).
+    `arguments` names the parameters passed at each call instead of being folded into the text; by default those
+    that are learnable. `accuracy` is "precise" (one rounding from a wider work format where there is one) or
+    "fast". Warns `UnsafeKernel` where no rewrite is known against an overflow. Raises `InvalidRequest` for a name,
+    dtype, target or quantity that does not exist, `InvalidActivation` for a parameter outside its domain and
+    `InvalidSubgradient` for a choice outside the Clarke interval.
+    """
+    definition = named(activation) if isinstance(activation, str) else activation
+    language = target_named(target)
+    form = format_of(dtype)
+    if form.name not in language.dtypes:
+        raise InvalidRequest(f"target {target!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
+    if accuracy not in ACCURACIES:
+        raise InvalidRequest(f"accuracy {accuracy!r} is unknown; known: {', '.join(ACCURACIES)}")
+    values = parameter_values(definition, parameters)
+    passed = _arguments(definition, arguments)
+    lowered = _lowered(language, definition, form, computes, accuracy, subgradient, values, passed)
+    header = Header(
+        activation=definition.name,
+        formula=_formula(definition, values, passed),
+        source=definition.source,
+        computes=computes,
+        dtype=form,
+        accuracy=accuracy,
+        choice=subgradient if isinstance(subgradient, str) else str(subgradient),
+        version=_version(),
+        arguments=tuple(map(str, passed)),
+    )
+    for text in lowered.warnings:
+        python_warnings.warn(text, UnsafeKernel, stacklevel=2)
+    return Kernel(
+        activation=definition,
+        target=language.name,
+        dtype=form.name,
+        computes=computes,
+        accuracy=accuracy,
+        work_format=lowered.program.work_format,
+        arguments=header.arguments,
+        thresholds=lowered.thresholds,
+        warnings=lowered.warnings,
+        identifier=header.identifier,
+        source=language.render(header, lowered.program),
+        program=lowered.program,
+    )
+
+
+def _arguments(definition: Activation, given: Iterable[str] | None) -> tuple[Symbol, ...]:
+    if given is None:
+        return tuple(parameter.symbol for parameter in definition.parameters if parameter.learnable)
+    wanted = tuple(given)
+    known = {parameter.name: parameter.symbol for parameter in definition.parameters}
+    for name in wanted:
+        if name not in known:
+            raise InvalidRequest(
+                f"{definition.name} has no parameter {name!r} to pass; its parameters: {', '.join(known) or 'none'}"
+            )
+    return tuple(symbol for name, symbol in known.items() if name in wanted)
+
+
+def _lowered(
+    language: Target,
+    definition: Activation,
+    form: Format,
+    computes: str,
+    accuracy: str,
+    subgradient: Policy,
+    values: Mapping[Symbol, Expr],
+    passed: tuple[Symbol, ...],
+) -> Lowered:
+    """The program in the cheapest work format that is good enough for the dtype."""
+
+    def at(work: Format) -> Lowered:
+        return lower(
+            definition,
+            computes=computes,
+            work_format=work,
+            values=values,
+            arguments=passed,
+            subgradient=subgradient,
+            native=language.native,
+        )
+
+    *narrow, widest = language.work_formats(form, accuracy)
+    for work in narrow:
+        candidate = at(work)
+        if _loss(candidate, at(widest), form, values) <= _NEGLIGIBLE:
+            return candidate
+    return at(widest)
+
+
+_NEGLIGIBLE = 2.0**-8
+"""Ulps of a 16-bit result that computing in float32 instead of float64 may cost on any input of the format."""
+
+
+def _loss(narrow: Lowered, wide: Lowered, form: Format, values: Mapping[Symbol, Expr]) -> float:
+    """Largest difference between two programs over all inputs of a 16-bit format, in ulps of its results."""
+    x = all_values(form)
+    inputs = {"x": x, "grad": np.ones_like(x), **{str(symbol): float(value) for symbol, value in values.items()}}
+    worst = 0.0
+    first = evaluate(narrow.program, {name: np.asarray(inputs[name]) for name in narrow.program.inputs})
+    second = evaluate(wide.program, {name: np.asarray(inputs[name]) for name in wide.program.inputs})
+    with np.errstate(all="ignore"):
+        for got, want in zip(first, second, strict=True):
+            difference = np.abs(got.astype(np.float64) - want)
+            spacing = ulp(want.astype(form.dtype))
+            ulps = np.where(np.abs(want) > form.max, 0.0, difference / spacing)
+            worst = max(worst, float(np.max(np.where(np.isnan(want) & np.isnan(got), 0.0, ulps), initial=0.0)))
+            if np.any(np.isnan(ulps) & ~(np.isnan(want) & np.isnan(got))):
+                return float("inf")
+    return worst
+
+
+def _formula(definition: Activation, values: Mapping[Symbol, Expr], passed: tuple[Symbol, ...]) -> str:
+    folded = {symbol: value for symbol, value in values.items() if symbol not in passed}
+    settings = ", ".join(f"{symbol} = {value}" for symbol, value in folded.items())
+    return str(definition.expr) + (f"  with {settings}" if settings else "")
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    return f"relusym {metadata.version('relusym')}, SymPy {sympy.__version__}"
+

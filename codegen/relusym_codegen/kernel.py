@@ -1,0 +1,46 @@
+"""`Kernel`: generated source, what it claims, and how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from relusym.activation import Activation
+from relusym.floats import Format
+from relusym_codegen.program import Program
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One function in one language and dtype; `str(kernel)` is the text of a stand-alone module.
+
+    `thresholds` are the inputs at which the code changes branch: kinks and regimes, worth judging closely.
+    `arguments` are the parameters passed at each call, after `x`. `warnings` name what could not be made safe.
+    """
+
+    activation: Activation
+    target: str
+    dtype: str
+    computes: str
+    accuracy: str
+    work_format: Format
+    arguments: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    warnings: tuple[str, ...]
+    identifier: str
+    source: str = field(repr=False)
+    program: Program = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.source
+
+    def load(self, on: str | None = None) -> Callable[..., Any]:
+        """The kernel as a callable: `fn(x, *arguments, out=None)`, with `grad` before `x` where one comes in.
+
+        `on="cpu"` runs a CUDA kernel's text through a C++ compiler instead of a GPU. Raises `Missing` when the
+        machine lacks what the target needs.
+        """
+        from relusym_codegen.target import target_named
+
+        return target_named(self.target).load(self, on)

@@ -1,0 +1,389 @@
+"""`lower`: from an activation to a `Program`, by way of its pieces, the stable family and the tails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import sympy
+from sympy import Expr, Symbol
+
+from relusym.activation import Activation
+from relusym.calculus.derivatives import derivative, parameter_gradient
+from relusym.calculus.subdifferentials import Policy
+from relusym.errors import InvalidRequest
+from relusym.floats import Format
+from relusym.pieces import Pieces, split
+from relusym_codegen.enclosures import enclosure
+from relusym_codegen.literals import below, is_exact, nearest
+from relusym_codegen.program import Builder, Operand, Program, evaluate
+from relusym_codegen.rewrites import stabilise
+from relusym_codegen.tails import Tail, tail
+from relusym_codegen.translation import translate
+
+COMPUTES = ("forward", "derivative", "second-derivative", "backward", "forward-derivative", "parameter-gradient:NAME")
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program, the inputs where its code changes (kinks, regimes), and what could not be made safe."""
+
+    program: Program
+    thresholds: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """One function to compute: `pieces` with elementary branches and chosen values, `stable` branches to run."""
+
+    pieces: Pieces
+    stable: tuple[Expr, ...]
+
+
+def lower(
+    activation: Activation,
+    *,
+    computes: str,
+    work_format: Format,
+    values: Mapping[Symbol, Expr],
+    arguments: tuple[Symbol, ...] = (),
+    subgradient: Policy = "least-norm",
+    native: frozenset[str] = frozenset(),
+) -> Lowered:
+    """The program of one quantity: inputs are `x`, `grad` where it takes one, then the `arguments` by name.
+
+    `values` are the exact values of all parameters; those in `arguments` stay inputs. Raises `InvalidRequest` for
+    a quantity nobody knows.
+    """
+    symbol = activation.inputs[0]
+    folded = {parameter: value for parameter, value in values.items() if parameter not in arguments}
+    takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
+    inputs = ("x", *(["grad"] if takes_gradient else []), *(str(argument) for argument in arguments))
+    if clash := {str(argument) for argument in arguments} & {"x", "grad", "out"}:
+        raise InvalidRequest(f"{activation.name}: a kernel argument cannot be called {', '.join(clash)}; rename it")
+    b = Builder(inputs, work_format, native)
+    operands: dict[Symbol, Operand] = {symbol: "x", **{argument: str(argument) for argument in arguments}}
+    results: list[Operand] = []
+    thresholds: set[float] = set()
+    warnings: list[str] = []
+    for quantity in _quantities(activation, computes, folded, values, arguments, subgradient):
+        assembly = _Assembly(b, quantity, symbol, operands, arguments, computes)
+        results.append(assembly.result())
+        thresholds |= assembly.thresholds
+        warnings += assembly.warnings
+    if takes_gradient:
+        results = [b("mul", "grad", result) for result in results]
+    named = tuple(f"{activation.name} {computes} in {work_format.name}: {text}" for text in warnings)
+    return Lowered(b.program(*results), tuple(sorted(thresholds)), named)
+
+
+def _quantities(
+    activation: Activation,
+    computes: str,
+    folded: Mapping[Symbol, Expr],
+    values: Mapping[Symbol, Expr],
+    arguments: tuple[Symbol, ...],
+    subgradient: Policy,
+) -> list[_Quantity]:
+    if computes.startswith("parameter-gradient:"):
+        name = computes.partition(":")[2]
+        for parameter in activation.parameters:
+            if parameter.name == name:
+                return [_parameter_gradient(activation, parameter.symbol, folded, arguments, values, subgradient)]
+        known = ", ".join(parameter.name for parameter in activation.parameters) or "none"
+        raise InvalidRequest(f"{activation.name} has no parameter {name!r}; its parameters: {known}")
+    orders = {
+        "forward": (0,),
+        "derivative": (1,),
+        "backward": (1,),
+        "second-derivative": (2,),
+        "forward-derivative": (0, 1),
+    }.get(computes)
+    if orders is None:
+        raise InvalidRequest(f"nobody knows how to compute {computes!r}; known: {', '.join(COMPUTES)}")
+    pieces = split(activation, dict(folded))
+    quantities = []
+    for order in orders:
+        shown = derivative(pieces, order, policy=subgradient, stated=activation.subgradients) if order else pieces
+        stable = tuple(
+            _stable_form(piece.expr, pieces.variable, order, pieces.variable, piece.lower, piece.upper)
+            for piece in pieces.pieces
+        )
+        quantities.append(_Quantity(shown, stable))
+    return quantities
+
+
+def _parameter_gradient(
+    activation: Activation,
+    symbol: Symbol,
+    folded: Mapping[Symbol, Expr],
+    arguments: tuple[Symbol, ...],
+    values: Mapping[Symbol, Expr],
+    subgradient: Policy,
+) -> _Quantity:
+    others = {parameter: value for parameter, value in folded.items() if parameter != symbol}
+    pieces = split(activation, others)
+    shown = parameter_gradient(pieces, symbol, policy=subgradient)
+    stable = tuple(
+        _stable_form(piece.expr, pieces.variable, 1, symbol, piece.lower, piece.upper) for piece in pieces.pieces
+    )
+    if symbol in arguments:
+        return _Quantity(shown, stable)
+    fixed = {symbol: values[symbol]}
+    return _Quantity(_substituted(shown, fixed), tuple(expr.subs(fixed) for expr in stable))
+
+
+def _substituted(pieces: Pieces, fixed: Mapping[Symbol, Expr]) -> Pieces:
+    def at(expr: Expr) -> Expr:
+        return expr.subs(fixed)
+
+    return Pieces(
+        pieces.variable,
+        tuple(type(piece)(at(piece.expr), at(piece.lower), at(piece.upper)) for piece in pieces.pieces),
+        tuple(map(at, pieces.breakpoints)),
+        tuple(map(at, pieces.values)),
+    )
+
+
+@lru_cache(maxsize=512)
+def _stable_form(expr: Expr, variable: Symbol, order: int, by: Symbol, lower: Expr, upper: Expr) -> Expr:
+    """The derivative of this order in the stable family, in the form that measures best.
+
+    Differentiating the rewritten formula is usually best; where terms of the sum cancel, collecting it over one
+    denominator may be better. Both are run in float64 on points of the interval and compared with balls.
+    """
+    stable = stabilise(expr, variable)
+    for _ in range(order):
+        stable = stabilise(sympy.diff(stable, by), variable)
+    if not stable.is_Add:
+        return stable
+    candidates = [stable]
+    for rearranged in (sympy.factor_terms(stable), _over_one_denominator(stable)):
+        candidate = stabilise(rearranged, variable)
+        # a rearrangement must bring in no exponential of its own: it could be one that grows
+        if candidate not in candidates and candidate.atoms(sympy.exp) <= stable.atoms(sympy.exp):
+            candidates.append(candidate)
+    if len(candidates) == 1:
+        return stable
+    scores = [_measured_loss(candidate, variable, lower, upper) for candidate in candidates]
+    return candidates[min(range(len(scores)), key=lambda index: round(2 * scores[index]))]
+
+
+def _over_one_denominator(expr: Expr) -> Expr:
+    """One fraction with a factored numerator; hypotenuses are opened there, so that r^2 - x^2 can become c."""
+    from relusym_codegen.primitives import Hypot
+
+    opened = expr.replace(Hypot, lambda u, c: sympy.sqrt(u**2 + c))
+    return sympy.factor(sympy.together(opened), deep=False)
+
+
+def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> float:
+    """Largest error in float64 ulps beyond what the condition number explains, on points of the interval."""
+    from relusym.floats import FORMATS
+
+    form = FORMATS["float64"]
+    free = sorted(expr.free_symbols - {variable}, key=str)
+    expr = expr.subs(dict.fromkeys(free, sympy.S.One))
+    limits = [bound.subs(dict.fromkeys(free, sympy.S.One)) for bound in (lower, upper)]
+    points = [at for at in _POINTS if limits[0] < at and at < limits[1]]
+    b = Builder(("x",), form)
+    got = evaluate(b.program(translate(b, expr, {variable: "x"})), {"x": np.array(points, dtype=np.float64)})[0]
+    worst = 0.0
+    for at, value in zip(points, got, strict=True):
+        exact = enclosure(expr, variable, at)
+        nearby = enclosure(expr, variable, at + at / 2**30)
+        if exact is None or nearby is None or abs(exact) < 2.0**-960 or not np.isfinite(value):
+            continue
+        condition = abs(float(((nearby - exact) / exact).mid())) * 2.0**30
+        error = abs(float(((exact - value) / exact).mid())) / form.epsilon
+        worst = max(worst, error / (1 + condition))
+    return worst
+
+
+_POINTS: tuple[Fraction, ...] = tuple(
+    sign * Fraction(mantissa) * Fraction(2) ** exponent
+    for sign in (-1, 1)
+    for exponent in (-60, -40, -26, -20, -14, -10, *range(-7, 7), 9, 12, 16, 20, 26, 40)
+    for mantissa in (np.linspace(1.02, 1.97, 20) if -1 <= exponent <= 2 else (1.1875, 1.640625))
+)
+
+
+class _Assembly:
+    """Joins the branches of one quantity: clamped operands, selects, tails, NaN handed on."""
+
+    def __init__(
+        self,
+        b: Builder,
+        quantity: _Quantity,
+        variable: Symbol,
+        operands: Mapping[Symbol, Operand],
+        arguments: tuple[Symbol, ...],
+        computes: str,
+    ) -> None:
+        self.b = b
+        self.pieces = quantity.pieces
+        self.stable = quantity.stable
+        self.variable = variable
+        self.operands = operands
+        self.arguments = arguments
+        self.computes = computes
+        self.thresholds: set[float] = set()
+        self.warnings: list[str] = []
+
+    def result(self) -> Operand:
+        """The operand that holds the quantity for every input."""
+        for point in self.pieces.breakpoints:
+            if not point.free_symbols:
+                self.thresholds.add(nearest(point, self.b.work_format))
+        carriers = [index for index, expr in enumerate(self.stable) if expr.has(self.variable)]
+        base = carriers[-1] if carriers else 0
+        value = self._branch(base)
+        for index in range(base + 1, len(self.stable)):
+            value = self._join(value, index, index - 1, rightwards=True)
+        for index in range(base - 1, -1, -1):
+            value = self._join(value, index, index, rightwards=False)
+        for index in range(len(self.pieces.breakpoints)):
+            value = self._stated_value(value, index)
+        if not carriers:
+            value = self.b("select", self.b("ne", "x", "x"), "x", value)
+        return value
+
+    def _operand(self, expr: Expr) -> Operand:
+        return translate(self.b, expr, self.operands)
+
+    def _branch(self, index: int) -> Operand:
+        """One branch, its operand clamped to where the branch is used, its infinite ends mended."""
+        expr, piece = self.stable[index], self.pieces.pieces[index]
+        if not expr.has(self.variable):
+            return self._operand(expr)
+        operand: Operand = "x"
+        selects: list[tuple[str, Operand, Operand]] = []
+        straight = expr.is_polynomial(self.variable) and sympy.degree(expr, self.variable) <= 1
+        for side, bound in ((-1, piece.lower), (1, piece.upper)):
+            clamp = "max" if side < 0 else "min"
+            if bound not in (sympy.oo, -sympy.oo):
+                if not expr.is_polynomial(self.variable):
+                    operand = self.b(clamp, operand, self._operand(bound))
+                continue
+            if straight:
+                continue
+            remedy, scale = self._tail(expr, side)
+            beyond = "lt" if side < 0 else "gt"
+            if remedy.threshold is not None:
+                edge: Operand = side * remedy.threshold
+                self.thresholds.add(side * remedy.threshold)
+                if scale != 1:
+                    edge = self.b("div", edge, self._operand(scale))
+                operand = self.b(clamp, operand, edge)
+                if remedy.asymptote is not None:
+                    selects.append((beyond, edge, self._operand(remedy.asymptote)))
+            if remedy.limit is not None:
+                selects.append(("eq", side * float("inf"), self.b.constant(remedy.limit)))
+            if remedy.defects:
+                self.warnings.append(
+                    f"the formula {expr} overflows where its value does not, for example at "
+                    f"x = {(side * remedy.defects[0]).hex()}; no rewrite is known"
+                )
+        value = translate(self.b, expr, {**self.operands, self.variable: operand})
+        for comparison, edge, far in selects:
+            value = self.b("select", self.b(comparison, "x", edge), far, value)
+        return value
+
+    def _tail(self, expr: Expr, side: int) -> tuple[Tail, Expr]:
+        """The remedy at one infinite end, and the factor of the input that its threshold is meant for.
+
+        Where parameters are inputs, the remedy must be the same for three values of them; its threshold then
+        applies to k x, k being the coefficient of the input inside the transcendental functions.
+        """
+        free = [argument for argument in self.arguments if expr.has(argument)]
+        if not free:
+            return _cached_tail(expr, self.variable, side, self.b), sympy.S.One
+        scale = _inner_coefficient(expr, self.variable)
+        if scale is None:
+            return Tail(), sympy.S.One
+        found: dict[float, Tail] = {}
+        for value in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4)):
+            at = dict.fromkeys(free, value)
+            remedy = _cached_tail(expr.subs(at), self.variable, side, self.b)
+            if remedy.threshold is not None:
+                found[remedy.threshold * float(scale.subs(at))] = remedy
+        if not found:
+            return Tail(), sympy.S.One
+        largest = max(found)
+        return Tail(largest * 1.25, found[largest].asymptote), scale
+
+    def _edge(self, index: int) -> tuple[Operand, bool]:
+        """Breakpoint `index` as an operand, and whether it stands for the exact point itself."""
+        point = self.pieces.breakpoints[index]
+        if point.free_symbols:
+            return self._operand(point), True
+        if is_exact(point, self.b.work_format):
+            return nearest(point, self.b.work_format), True
+        return below(point, self.b.work_format), False
+
+    def _join(self, value: Operand, index: int, at: int, *, rightwards: bool) -> Operand:
+        """`value` with branch `index` taken to the right (left) of breakpoint `at`."""
+        edge, exact = self._edge(at)
+        branch = self._branch(index)
+        included = self._belongs(at, index)
+        expr = self.stable[index]
+        if branch == edge and exact and not expr.has(self.variable) and self._is_clamp_of_input(value):
+            return self.b("min" if rightwards else "max", value, edge)
+        if rightwards:
+            comparison = "ge" if exact and included else "gt"
+        else:
+            comparison = "le" if not exact or included else "lt"
+        return self.b("select", self.b(comparison, "x", edge), branch, value)
+
+    def _is_clamp_of_input(self, value: Operand) -> bool:
+        """Whether `value` is the input itself or the input clamped, so that a constant outer branch is a clamp too."""
+        return value == "x" or self.b.is_chain(value, ("max", "min"), "x")
+
+    def _belongs(self, at: int, index: int) -> bool:
+        """Whether the stated value at a breakpoint is the limit of branch `index` there."""
+        return _equal(self.pieces.values[at], self._side_limit(at, index))
+
+    def _side_limit(self, at: int, index: int) -> Expr:
+        point = self.pieces.breakpoints[at]
+        return self.pieces.pieces[index].expr.subs(self.variable, point)
+
+    def _stated_value(self, value: Operand, at: int) -> Operand:
+        """A value at a breakpoint that neither neighbour has gets a select of its own."""
+        if self._belongs(at, at) or self._belongs(at, at + 1):
+            return value
+        edge, exact = self._edge(at)
+        if not exact:
+            return value
+        return self.b("select", self.b("eq", "x", edge), self._operand(self.pieces.values[at]), value)
+
+
+def _equal(first: Expr, second: Expr) -> bool:
+    if first == second:
+        return True
+    if first is sympy.nan or second is sympy.nan:
+        return False
+    return bool(sympy.simplify(first - second) == 0)
+
+
+def _inner_coefficient(expr: Expr, variable: Symbol) -> Expr | None:
+    """k where every transcendental function of `expr` takes (a number times) k x; None where they differ."""
+    found: set[Expr] = set()
+    for node in expr.atoms(sympy.Function):
+        for argument in node.args:
+            if argument.has(variable) and not argument.has(sympy.Function):
+                coefficient = argument.coeff(variable)
+                if not _equal(argument, coefficient * variable):
+                    return None
+                found.add(coefficient.as_independent(*coefficient.free_symbols)[1] if coefficient.free_symbols else sympy.S.One)
+    return found.pop() if len(found) == 1 else (sympy.S.One if not found else None)
+
+
+def _cached_tail(expr: Expr, variable: Symbol, side: int, b: Builder) -> Tail:
+    return _tail_of(expr, variable, side, b.work_format, b.native)
+
+
+_tail_of = lru_cache(maxsize=4096)(tail)

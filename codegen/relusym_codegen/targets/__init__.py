@@ -1,0 +1,1 @@
+"""One file a target, imported by name when it is asked for."""
