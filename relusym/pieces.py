@@ -17,7 +17,15 @@ from relusym.signs import equal, sign_of, sort_exactly
 from relusym.zeros import exact_zeros, singular_points
 
 _SWITCHES = (Piecewise, Max, Min, Abs, sign, Heaviside)
-_OPAQUE = (sympy.DiracDelta, sympy.floor, sympy.ceiling, sympy.Mod, sympy.Integral, sympy.Derivative, sympy.Sum)
+_OPAQUE = (
+    sympy.DiracDelta,
+    sympy.floor,
+    sympy.ceiling,
+    sympy.Mod,
+    sympy.Integral,
+    sympy.Derivative,
+    sympy.Sum,
+)
 
 
 @dataclass(frozen=True)
@@ -176,7 +184,9 @@ class _Splitter:
             self.variable,
             lower,
             upper,
-            lambda what: self._error(f"the comparison of {guard} with 0 {what}", "restrict it by another branch"),
+            lambda what: self._error(
+                f"the comparison of {guard} with 0 {what}", "restrict it by another branch"
+            ),
         )
         direction = sign_inside(guard, self.variable, lower, upper)
         if direction is None:
@@ -229,7 +239,10 @@ class _Splitter:
             if condition != sympy.true and self._holds_at(condition, place)
         ]
         for (first, one), (second, other) in zip(holding, holding[1:], strict=False):
-            sides = [(self._holds(one, *part), self._holds(other, *part)) for part in ((left, place), (place, right))]
+            sides = [
+                (self._holds(one, *part), self._holds(other, *part))
+                for part in ((left, place), (place, right))
+            ]
             if sorted(sides) != [(False, True), (True, False)]:
                 continue
             values = self._value(first, place), self._value(second, place)
@@ -281,7 +294,8 @@ class _Splitter:
         if sympy.expand(before - after) != 0:
             return False
         rooted = any(
-            equal(root.base.subs(self.variable, place), sympy.S.Zero) for root in _roots(before, self.variable)
+            equal(root.base.subs(self.variable, place), sympy.S.Zero)
+            for root in _roots(before, self.variable)
         )
         here = before.subs(self.variable, place)
         return not rooted and here.is_finite is not False and equal(here, value) is True
@@ -326,8 +340,19 @@ def _compare(relation: Relational, direction: int) -> bool:
         return direction == 0
     if isinstance(relation, Unequality):
         return direction != 0
-    return {">": direction > 0, ">=": direction >= 0, "<": direction < 0, "<=": direction <= 0}[relation.rel_op]
+    return {">": direction > 0, ">=": direction >= 0, "<": direction < 0, "<=": direction <= 0}[
+        relation.rel_op
+    ]
 
 
 def _same(point: Expr, ordered: list[Expr]) -> Expr:
     return next(other for other in ordered if other == point or sign_of(other - point) == 0)
+
+
+def joined(pieces: Pieces) -> Expr:
+    """The pieces as one SymPy Piecewise, with the value at every breakpoint."""
+    variable = pieces.variable
+    branches: list[tuple[Expr, object]] = []
+    for piece, place, value in zip(pieces.pieces, pieces.breakpoints, pieces.values, strict=False):
+        branches += [(piece.expr, variable < place), (value, sympy.Eq(variable, place))]
+    return sympy.Piecewise(*branches, (pieces.pieces[-1].expr, True))
