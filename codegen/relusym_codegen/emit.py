@@ -25,11 +25,8 @@ class Storage(Protocol):
         ...
 
 
-@dataclass
 class Names:
     """Each let is a fresh constant of a scalar language."""
-
-    declaration: Callable[[Let], str]
 
     def place(self, let: Let, dying: Sequence[str], row: Any) -> str:
         """The let's own name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relusym.activation import Activation
+from relusym.errors import InvalidRequest
 from relusym.floats import Format
 from relusym_codegen.program import Program
 
@@ -34,6 +35,13 @@ class Kernel:
 
     def __str__(self) -> str:
         return self.source
+
+    @property
+    def device_source(self) -> str:
+        """The CUDA text alone, without the launcher; raises `InvalidRequest` for other targets."""
+        if self.target != "cuda":
+            raise InvalidRequest(f"a {self.target} kernel has no CUDA text; generate it with target='cuda'")
+        return self.source.partition("SOURCE = r'''")[2].partition("'''")[0]
 
     def load(self, on: str | None = None) -> Callable[..., Any]:
         """The kernel as a callable: `fn(x, *arguments, out=None)`, with `grad` before `x` where one comes in.

@@ -87,12 +87,13 @@ class Program:
 def evaluate(program: Program, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
     """Run a program by the meanings above, on arrays of its work format; quiet about overflow and NaN."""
     dtype = program.work_format.dtype
-    values: dict[str, Any] = {name: np.asarray(inputs[name], dtype) for name in program.inputs}
+    values: dict[str, Any] = {}
 
     def value(operand: Operand) -> Any:
         return values[operand] if isinstance(operand, str) else dtype.type(operand)
 
     with np.errstate(all="ignore"):
+        values.update((name, np.asarray(inputs[name], dtype)) for name in program.inputs)
         for let in program.lets:
             values[let.name] = OPERATIONS[let.operation].meaning(*map(value, let.operands))
         shape = np.broadcast_shapes(*(values[name].shape for name in program.inputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import sympy
@@ -19,7 +20,10 @@ _ELEMENTARY: dict[type, str] = {
     sympy.sinh: "sinh",
     sympy.cosh: "cosh",
     sympy.atan: "atan",
+    sympy.Abs: "abs",
 }
+_REPEATED: dict[type, str] = {sympy.Max: "max", sympy.Min: "min"}
+"""Seen only in values chosen at breakpoints, between parameters that are arguments of the kernel."""
 
 
 def translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Operand:
@@ -77,9 +81,15 @@ def _translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Op
     arguments = [_translate(b, argument, operands) for argument in expr.args]
     if isinstance(expr, Stable):
         return type(expr).expansion(b, *arguments)
+    if expr.func in _REPEATED:
+        return functools.reduce(functools.partial(b, _REPEATED[expr.func]), sorted(arguments, key=_constants_last))
     if expr.func not in _ELEMENTARY:
         raise InvalidRequest(f"no lowering is known for {expr.func}; write the formula with elementary functions")
     return b(_ELEMENTARY[expr.func], *arguments)
+
+
+def _constants_last(operand: Operand) -> bool:
+    return not isinstance(operand, str)
 
 
 def _sum(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Operand:

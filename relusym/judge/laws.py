@@ -63,7 +63,13 @@ class Subject:
 
 
 def pointwise(
-    x: Array, got: Array, expected: Reference, known: Bools, at_breakpoint: Bools, bound: Bound
+    x: Array,
+    got: Array,
+    expected: Reference,
+    known: Bools,
+    at_breakpoint: Bools,
+    bound: Bound,
+    gradient: Array | None = None,
 ) -> tuple[dict[str, Bools], Floats, Floats]:
     """Which inputs break which law (each input at most one), the errors in ulps, and error/allowed.
 
@@ -78,6 +84,8 @@ def pointwise(
         error = error_in_ulps(got, value, offset)
         allowed = bound.allowed(expected.condition)
         exact = exact_value(value, offset)
+        if gradient is not None:
+            allowed = allowed + _from_underflow(exact, gradient, value, bound)
         missing = np.isnan(numbers)
         infinite = np.isinf(numbers)
         finite = ~missing & ~infinite & known & ~np.isnan(wanted)
@@ -106,6 +114,14 @@ def pointwise(
     with np.errstate(all="ignore"):
         ratio = np.where(judged & (error > 0), error / allowed, 0.0)
     return broken, np.where(judged, error, 0.0), ratio
+
+
+def _from_underflow(exact: Floats, gradient: Array, value: Array, bound: Bound) -> Floats:
+    """What gradient * f' may lose more where f' alone lies below the normal range: its ulp stops shrinking there."""
+    form = format_of(value.dtype)
+    size = np.abs(gradient.astype(np.float64))
+    carried = bound.constant * size * form.smallest_subnormal / ulp(value)
+    return np.where(np.abs(exact) < size * form.smallest_normal, carried, 0.0)
 
 
 def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[Array, ...]:

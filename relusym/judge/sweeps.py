@@ -90,7 +90,7 @@ def sweep(
     got = np.asarray(kind_of_result(subject, x, gradient)[output])
     reference = expected.at(x, gradient)
     known = _judged(expected, x, gradient, reference.undecided)
-    broken, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound)
+    broken, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound, gradient)
     findings = [
         _shrunk(kind, np.flatnonzero(mask), subject, output, expected, x, gradient, bound)
         for kind, mask in broken.items()
@@ -145,7 +145,7 @@ def _shrunk(
     reference = expected.at(candidates, gradients)
     known = _judged(expected, candidates, gradients, reference.undecided)
     broken, error, ratio = pointwise(
-        candidates, got, reference, known, expected.at_breakpoint(candidates), bound
+        candidates, got, reference, known, expected.at_breakpoint(candidates), bound, gradients
     )
     still = np.flatnonzero(broken[kind])
     if still.size:
@@ -159,7 +159,7 @@ def _shrunk(
     got = np.asarray(kind_of_result(subject, x, gradient)[output])
     reference = expected.at(x, gradient)
     known = _judged(expected, x, gradient, reference.undecided)
-    _, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound)
+    _, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound, gradient)
     return _finding(kind, x, gradient, got, reference.value, error, ratio, first, failing.size)
 
 

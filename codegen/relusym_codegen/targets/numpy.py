@@ -7,14 +7,13 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jinja2
-
 from relusym.errors import InvalidRequest
 from relusym.floats import FORMATS, Format
 from relusym_codegen.emit import Buffers, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import Let, Operand, Program
 from relusym_codegen.target import Header, Target
+from relusym_codegen.templates import template
 
 
 def _unary(name: str) -> str:
@@ -129,7 +128,7 @@ def _render(header: Header, program: Program) -> str:
         storage=storage,
     )
     lines += _deliver(lines, outputs, header.outputs, program)
-    return _TEMPLATE.render(
+    return template("numpy.jinja").render(
         header=header,
         work=work,
         lines=lines,
@@ -173,16 +172,6 @@ def _load(kernel: Kernel, on: str | None) -> Callable[..., Any]:
     entry: Callable[..., Any] = module[kernel.computes.partition(":")[0].replace("-", "_")]
     return entry
 
-
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("relusym_codegen", "targets"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-_TEMPLATE = _ENVIRONMENT.get_template("numpy.jinja")
 
 TARGET = Target(
     name="numpy",

@@ -1,0 +1,243 @@
+"""Catalogue x target x dtype x quantity: generate each kernel, hand it to the judge, keep the verdict.
+
+A `Batch` is all work on one activation for one target; it is picklable, so that worker processes can take it, and
+whole, so that references and compiled objects are shared inside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from relusym.activation import Activation, parameter_values
+from relusym.errors import InvalidRequest, Missing
+from relusym.floats import FORMATS
+from relusym.judge import Bound, Report, check
+from relusym_codegen.generation import UnsafeKernel, generate
+from relusym_codegen.kernel import Kernel
+from relusym_codegen.literals import nearest
+from relusym_codegen.target import TARGETS as ALIASES
+
+TARGETS = ("numpy", "cuda")
+DTYPES = tuple(FORMATS)
+COMPUTES = (
+    "forward",
+    "derivative",
+    "second-derivative",
+    "backward",
+    "forward-derivative",
+    "parameter-gradient",
+)
+ACCURACIES = ("precise", "fast")
+
+LABELS = {"cuda": "logic on the CPU; CUDA's math library and the GPU were not run"}
+"""What a verdict on a target does not prove."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All work on one activation for one target; `parameters` are (name, exact decimal or fraction text) pairs."""
+
+    activation: Activation
+    target: str
+    dtypes: tuple[str, ...]
+    computes: tuple[str, ...]
+    accuracies: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one kernel; `status` is "passed", "failed" or "not run", `report` the judge's text."""
+
+    activation: str
+    target: str
+    dtype: str
+    work_format: str
+    computes: str
+    accuracy: str
+    status: str
+    reason: str
+    max_ulp: float | None
+    max_ratio: float | None
+    bound: str
+    worst_input: str | None
+    tested: int
+    exhaustive: bool
+    undecided: int
+    report: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for JSON; an infinite number is text."""
+        fields = asdict(self)
+        for key in ("max_ulp", "max_ratio"):
+            if fields[key] is not None and fields[key] in (float("inf"), float("-inf")):
+                fields[key] = str(fields[key])
+        return fields
+
+
+def batches(
+    activations: Sequence[Activation],
+    *,
+    targets: Sequence[str] = ("numpy",),
+    dtypes: Sequence[str] = DTYPES,
+    computes: Sequence[str] | None = None,
+    accuracies: Sequence[str] = ACCURACIES,
+    parameters: Sequence[tuple[str, str]] = (),
+) -> list[Batch]:
+    """The work, one batch for each activation and target; raises `InvalidRequest` for words nobody knows."""
+    wanted = tuple(computes or COMPUTES)
+    for given, known in ((dtypes, DTYPES), (accuracies, ACCURACIES), (targets, tuple(ALIASES))):
+        for word in given:
+            if word not in known:
+                raise InvalidRequest(f"{word!r} is unknown here; known: {', '.join(known)}")
+    for word in wanted:
+        if word.partition(":")[0] not in COMPUTES:
+            raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join(COMPUTES)}")
+    return [
+        Batch(activation, ALIASES[target], tuple(dtypes), wanted, tuple(accuracies), tuple(parameters))
+        for activation in activations
+        for target in targets
+    ]
+
+
+def missing(target: str) -> str | None:
+    """Why kernels of this target cannot run here on the CPU, or None where they can."""
+    if ALIASES[target] == "cuda":
+        from relusym_codegen.targets.cuda import compiler
+
+        try:
+            compiler()
+        except Missing as lack:
+            return str(lack)
+    return None
+
+
+def bound_for(dtype: str, computes: str, accuracy: str, target: str) -> Bound:
+    """What a kernel of ours may be off by; every number is explained in docs/reference/accuracy.md."""
+    if target == "cuda":
+        return Bound(16, 16)
+    rounding = 0.5 if computes.startswith(("backward", "parameter-gradient")) else 0.0
+    if FORMATS[dtype].bits == 16:
+        return Bound(0.51)
+    if dtype == "float32" and accuracy == "precise":
+        return Bound(0.51, 2.0**-25)
+    if dtype == "float32" or computes != "forward":
+        return Bound(8 + rounding, 8)
+    return Bound(4, 4)
+
+
+def run(batch: Batch) -> tuple[Result, ...]:
+    """Generate and judge everything in the batch."""
+    lack = missing(batch.target)
+    if lack is not None:
+        return tuple(_not_run(batch, *combination, lack) for combination in _combinations(batch))
+    kernels = [(combination, _generate(batch, *combination)) for combination in _combinations(batch)]
+    callables = _loaded([kernel for _, kernel in kernels])
+    return tuple(
+        _judged(batch, kernel, fn) for (_, kernel), fn in zip(kernels, callables, strict=True)
+    )
+
+
+def _combinations(batch: Batch) -> Iterator[tuple[str, str, str]]:
+    """(dtype, computes, accuracy); `fast` only where it differs from `precise`: float32 on the CPU."""
+    for computes in _quantities(batch):
+        for dtype in batch.dtypes:
+            for accuracy in batch.accuracies:
+                differs = batch.target == "numpy" and dtype == "float32"
+                if differs or accuracy == "precise" or batch.accuracies == (accuracy,):
+                    yield dtype, computes, accuracy
+
+
+def _quantities(batch: Batch) -> Iterator[str]:
+    for computes in batch.computes:
+        if computes == "parameter-gradient":
+            for parameter in batch.activation.parameters:
+                yield f"parameter-gradient:{parameter.name}"
+        else:
+            yield computes
+
+
+def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnsafeKernel)
+        return generate(
+            batch.activation, batch.target, dtype, computes, accuracy, **dict(batch.parameters)
+        )
+
+
+def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
+    if kernels and kernels[0].target == "cuda":
+        from relusym_codegen.targets.cuda import load_on_cpu
+
+        return load_on_cpu(kernels)
+    return [kernel.load() for kernel in kernels]
+
+
+def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
+    """Learnable parameters go in as arguments of the kernel, in its work format, and are judged as passed."""
+    form = kernel.work_format
+    values = {str(symbol): value for symbol, value in parameter_values(batch.activation, dict(batch.parameters)).items()}
+    passed = {name: nearest(values[name], form) for name in kernel.arguments}
+    report: Report = check(
+        functools.partial(fn, **passed) if passed else fn,
+        batch.activation,
+        dtype=kernel.dtype,
+        computes=kernel.computes,
+        parameters={**dict(batch.parameters), **passed},
+        extra_points=kernel.thresholds,
+        bound=bound_for(kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
+        within=TRUSTED.get(batch.activation.name),
+    )
+    return Result(
+        activation=batch.activation.name,
+        target=kernel.target,
+        dtype=kernel.dtype,
+        work_format=form.name,
+        computes=kernel.computes,
+        accuracy=kernel.accuracy,
+        status="passed" if report.passed else "failed",
+        reason=_reason(kernel, report),
+        max_ulp=report.max_ulp,
+        max_ratio=report.max_ratio,
+        bound=report.bound,
+        worst_input=report.worst_input,
+        tested=report.tested,
+        exhaustive=report.exhaustive,
+        undecided=report.undecided,
+        report=str(report),
+    )
+
+
+TRUSTED = {"snake": 2.0**20}
+"""Where the sine of a large argument is not promised: inputs beyond are judged for finiteness alone."""
+
+
+def _reason(kernel: Kernel, report: Report) -> str:
+    if not report.passed:
+        return report.findings[0].message
+    return "; ".join([*([LABELS[kernel.target]] if kernel.target in LABELS else []), *kernel.warnings])
+
+
+def _not_run(batch: Batch, dtype: str, computes: str, accuracy: str, reason: str) -> Result:
+    return Result(
+        activation=batch.activation.name,
+        target=batch.target,
+        dtype=dtype,
+        work_format="",
+        computes=computes,
+        accuracy=accuracy,
+        status="not run",
+        reason=reason,
+        max_ulp=None,
+        max_ratio=None,
+        bound=str(bound_for(dtype, computes, accuracy, batch.target)),
+        worst_input=None,
+        tested=0,
+        exhaustive=False,
+        undecided=0,
+        report="",
+    )
