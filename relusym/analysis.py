@@ -73,8 +73,9 @@ def analyse(
     """Pieces, derivatives, kinks, continuity and limits of an activation of one input; exact.
 
     Parameters take the values given by name, else their defaults; one without either stays a symbol.
-    Raises `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a subgradient
-    outside the Clarke interval. What cannot be settled in time is a fact with the verdict UNKNOWN.
+    Raises `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a
+    subgradient outside the Clarke interval. What cannot be settled in time is a fact with the verdict
+    UNKNOWN.
     """
     named = {parameter.name: parameter for parameter in activation.parameters}
     given = dict(parameters or {})
@@ -123,7 +124,9 @@ def _settled(claim: str, settle: Callable[[], tuple[Value, str, tuple[str, ...]]
 def _continuity(pieces: Pieces) -> tuple[Value, str, tuple[str, ...]]:
     found = continuity_class(pieces)
     order: Value = "infinity" if found.order is sympy.oo else int(found.order)
-    method = "one-sided limits of f, f', f'', ... at the breakpoints" if pieces.breakpoints else "no breakpoint"
+    method = (
+        "one-sided limits of f, f', f'', ... at the breakpoints" if pieces.breakpoints else "no breakpoint"
+    )
     return order, method, tuple(f"{difference} != 0" for difference in found.differences)
 
 

@@ -19,8 +19,8 @@ class _Expired(BaseException):
 def within(seconds: float, question: Callable[[], T]) -> T:
     """The answer of `question()`, in any thread and on any platform.
 
-    Raises `Undecided` when the time is up, when SymPy says that it cannot answer (NotImplementedError), and when
-    its recursion runs out. Only Python code can be interrupted: one long call into C runs to its end.
+    Raises `Undecided` when the time is up, when SymPy says that it cannot answer (NotImplementedError), and
+    when its recursion runs out. Only Python code can be interrupted: one long call into C runs to its end.
     """
     asker = ctypes.c_ulong(threading.get_ident())
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc

@@ -1,4 +1,4 @@
-"""Where smooth expressions are real and finite: the sign of a guard on an interval, and the check of a branch."""
+"""Where smooth expressions are real and finite: signs on an interval, and the check of a branch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sign_by_assumptions(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) 
 
 
 def sign_inside(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> int | None:
-    """The sign in an open interval where `expr` is continuous and is known to have no zero (or to be constant)."""
+    """The sign in an open interval where `expr` is continuous and has no zero (or is constant)."""
     if not expr.has(variable):
         return sign_of(expr)
     by_assumptions = sign_by_assumptions(expr, variable, lower, upper)
@@ -74,7 +74,7 @@ def sign_inside(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> int |
 def check_real_and_finite(
     expr: Expr, variable: Symbol, lower: Expr, upper: Expr, complain: Callable[[str], InvalidActivation]
 ) -> None:
-    """Raises what `complain` makes of the first place in the open interval where a smooth branch is no number.
+    """Raise what `complain` makes of the first place in the interval where a smooth branch is no number.
 
     `complain` takes "what is wrong and where" and gives the error, with the name and the remedy.
     """

@@ -13,19 +13,19 @@ from sympy import Expr
 class Verdict(Enum):
     """What is known of a claim; UNKNOWN is never read as yes or no."""
 
-    PROVED = "proved"
-    REFUTED = "refuted"
-    UNKNOWN = "unknown"
+    PROVED = "PROVED"
+    REFUTED = "REFUTED"
+    UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True)
 class Absent:
-    """There is no such value, for this reason: no limit exists, the notion does not apply, or it was not found."""
+    """No such value, for this reason: no limit exists, the notion does not apply, or none was found."""
 
     reason: str
 
 
-Value: TypeAlias = "Expr | str | bool | int | None | Absent | tuple[Value, ...] | Mapping[str, Value]"
+Value: TypeAlias = "Expr | str | bool | int | Absent | tuple[Value, ...] | Mapping[str, Value] | None"
 """Exact: SymPy numbers (±oo included) or expressions in the parameters; never a float."""
 
 

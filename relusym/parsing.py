@@ -136,7 +136,8 @@ class _Reader:
         line = re.sub(r"\s", " ", self.text[start : position + 30])
         return InvalidActivation(
             f"{self.name}: {what}\n    {line}\n    {' ' * (position - start)}^\n"
-            f"known: x, pi, e, parameters, + - * / ** and {', '.join(_FUNCTIONS)}, Piecewise((value, condition), ...)"
+            f"known: x, pi, e, parameters, + - * / **, {', '.join(_FUNCTIONS)}, "
+            "Piecewise((value, condition), ...)"
         )
 
     def _tokens(self) -> list[_Token]:
@@ -203,7 +204,11 @@ class _Reader:
         power = _Node("**", (base, exponent), token.position)
         result = self._constant(power)
         vanishes = result == 0 and self._constant(base) != 0
-        if vanishes or _nested_exponent(power) > MAX_EXPONENT**2 or (result is not None and not math.isfinite(result)):
+        if (
+            vanishes
+            or _nested_exponent(power) > MAX_EXPONENT**2
+            or (result is not None and not math.isfinite(result))
+        ):
             raise self._error("this power is too large or too small", token.position)
         return power
 
@@ -262,7 +267,7 @@ class _Reader:
 
     def _piecewise(self, token: _Token) -> _Node:
         self._expect("(")
-        branches = []
+        branches: list[tuple[_Node, _Node]] = []
         while not branches or self._accept(","):
             self._expect("(")
             value = self._sum()
@@ -315,7 +320,9 @@ class _Reader:
             if token is found:
                 return not any(open_calls)
             if token.text == "(":
-                open_calls.append(before is not None and before.kind == "name" and before.text not in _CONNECTIVES)
+                open_calls.append(
+                    before is not None and before.kind == "name" and before.text not in _CONNECTIVES
+                )
             elif token.text == ")" and open_calls:
                 open_calls.pop()
             before = token
@@ -395,7 +402,9 @@ def _build(node: _Node, symbols: dict[str, Symbol]) -> Expr:
     if node.kind == "truth":
         return sympy.true if node.parts[0] else sympy.false
     if node.kind == "piecewise":
-        return sympy.Piecewise(*((_build(value, symbols), _build(when, symbols)) for value, when in node.parts))
+        return sympy.Piecewise(
+            *((_build(value, symbols), _build(when, symbols)) for value, when in node.parts)
+        )
     if node.kind in ("call", "relation"):
         return node.parts[0](*(_build(part, symbols) for part in node.parts[1:]))
     parts = [_build(part, symbols) for part in node.parts]

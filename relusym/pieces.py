@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import sympy
 from sympy import Abs, Expr, Heaviside, Max, Min, Piecewise, Symbol, sign
@@ -39,7 +41,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Branches from left to right; `values[i]` is the value at `breakpoints[i]`, between pieces i and i + 1."""
+    """From left to right; `values[i]` is the value at `breakpoints[i]`, between pieces i and i + 1."""
 
     variable: Symbol
     pieces: tuple[Piece, ...]
@@ -50,18 +52,18 @@ class Pieces:
 def split(activation: Activation, values: Mapping[Symbol, Expr] | None = None) -> Pieces:
     """The definition as smooth pieces over the whole real line, exact.
 
-    `values` replaces parameters first; the others stay symbols, and breakpoints are then ordered by the symbols'
-    assumptions. Branches are taken as SymPy means them, the first true condition wins. Neighbours with the same
-    branch and the fitting value between them are one piece.
+    `values` replaces parameters first; the others stay symbols, and breakpoints are then ordered by the
+    symbols' assumptions. Branches are taken as SymPy means them, the first true condition wins. Neighbours
+    with the same branch and the fitting value between them are one piece.
 
-    Raises `InvalidActivation`, naming the place and the remedy, for a gap, for two conditions that meet in one
-    point and contradict each other there, for breakpoints that cannot be found or ordered, for a branch that is
-    not real or not finite on its interval, and for an activation of several inputs.
+    Raises `InvalidActivation`, naming the place and the remedy, for a gap, for two conditions that meet in
+    one point and contradict each other there, for breakpoints that cannot be found or ordered, for a branch
+    that is not real or not finite on its interval, and for an activation of several inputs.
     """
     if len(activation.inputs) != 1:
         names = ", ".join(str(variable) for variable in activation.inputs)
         raise InvalidActivation(
-            f"{activation.name}: has {len(activation.inputs)} inputs ({names}); pieces of a line need exactly one"
+            f"{activation.name}: has {len(activation.inputs)} inputs ({names}); pieces of a line need one"
         )
     expr = sympy.sympify(activation.expr).xreplace(dict(values or {}))
     return _Splitter(activation.name, activation.inputs[0]).split(expr)
@@ -84,31 +86,29 @@ class _Splitter:
             raise self._error(f"{opaque[0]} is not supported", "write it with Piecewise")
         pieces = list(self._resolve(expr, -sympy.oo, sympy.oo))
         for piece in pieces:
-            check_real_and_finite(
-                piece.expr,
-                self.variable,
-                piece.lower,
-                piece.upper,
-                lambda what, branch=piece.expr: self._error(
-                    f"the branch {branch} {what}",
-                    "define another branch there, for instance "
-                    f"Piecewise((value, Eq({self.variable}, place)), ({branch}, True)) at a single place",
-                ),
-            )
+            complain = partial(self._refuse_branch, piece.expr)
+            check_real_and_finite(piece.expr, self.variable, piece.lower, piece.upper, complain)
         return self._merge(expr, pieces)
 
     def _error(self, what: str, remedy: str) -> InvalidActivation:
         return InvalidActivation(f"{self.name}: {what}; {remedy}")
 
+    def _refuse_branch(self, branch: Expr, what: str) -> InvalidActivation:
+        return self._error(
+            f"the branch {branch} {what}",
+            "give it another branch there, or a value at a single point: "
+            f"Piecewise((value, {self.variable} == point), ({branch}, True)), in Python with Eq({self.variable}, point)",
+        )
+
     def _resolve(self, expr: Expr, lower: Expr, upper: Expr) -> Iterator[Piece]:
-        """Pieces of `expr` in an open interval: cut where a switch turns over, take its branch on each part."""
+        """Pieces of `expr` in an interval: cut where a switch turns over, take its branch on each part."""
         node = _next_switch(expr, self.variable)
         if node is None:
             yield from self._cut_at_roots(expr, lower, upper)
             return
         cuts = self._cuts(_guards(node), lower, upper)
         ends = [lower, *cuts, upper]
-        for left, right in zip(ends, ends[1:], strict=False):
+        for left, right in pairwise(ends):
             branch = self._branch(node, left, right)
             yield from self._resolve(expr.xreplace({node: branch}), left, right)
         if isinstance(node, Piecewise):
@@ -124,7 +124,7 @@ class _Splitter:
             return
         arguments = [root.base for root in roots]
         ends = [lower, *self._cuts(arguments, lower, upper, singular=False), upper]
-        for left, right in zip(ends, ends[1:], strict=False):
+        for left, right in pairwise(ends):
             yield Piece(expr, left, right)
 
     def _cuts(self, guards: list[Expr], lower: Expr, upper: Expr, *, singular: bool = True) -> list[Expr]:
@@ -214,10 +214,9 @@ class _Splitter:
             return _compare(condition, direction)
         return self._connect(condition, lambda part: self._holds_at(part, place))
 
-    def _connect(self, condition: Boolean, holds: object) -> bool:
+    def _connect(self, condition: Boolean, holds: Callable[[Boolean], bool]) -> bool:
         if condition in (sympy.true, sympy.false):
             return bool(condition)
-        assert callable(holds)
         if isinstance(condition, And):
             return all(holds(part) for part in condition.args)
         if isinstance(condition, Or):
@@ -238,7 +237,7 @@ class _Splitter:
             for branch, condition in node.args
             if condition != sympy.true and self._holds_at(condition, place)
         ]
-        for (first, one), (second, other) in zip(holding, holding[1:], strict=False):
+        for (first, one), (second, other) in pairwise(holding):
             sides = [
                 (self._holds(one, *part), self._holds(other, *part))
                 for part in ((left, place), (place, right))
@@ -248,7 +247,8 @@ class _Splitter:
             values = self._value(first, place), self._value(second, place)
             if equal(*values) is not True:
                 raise self._error(
-                    f"contradiction at {self.variable} = {place}: {one} gives {values[0]}, {other} gives {values[1]}",
+                    f"contradiction at {self.variable} = {place}: {one} gives {values[0]}, "
+                    f"{other} gives {values[1]}",
                     "make one of the two conditions strict",
                 )
 
@@ -280,7 +280,7 @@ class _Splitter:
             if value.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo) or value.is_real is False:
                 raise self._error(
                     f"the value at {self.variable} = {place} is {value}",
-                    f"give it a value with Piecewise((value, Eq({self.variable}, {place})), ...)",
+                    f"give it one: Piecewise((value, {self.variable} == {place}), ...), in Python with Eq",
                 )
             if self._continues(before.expr, piece.expr, place, value):
                 merged[-1] = Piece(before.expr, before.lower, piece.upper)

@@ -59,7 +59,7 @@ def equal(one: Expr, other: Expr) -> bool | None:
 
 
 def sort_exactly(points: list[Expr]) -> list[Expr]:
-    """The points in increasing order, without repeats; raises `Undecided` naming two that cannot be ordered."""
+    """The points in increasing order, each once; `Undecided` names two that cannot be ordered."""
     ordered: list[Expr] = []
     for point in points:
         signs = [sign_of(point - other) for other in ordered]

@@ -24,7 +24,7 @@ def exact_zeros(expr: Expr, variable: Symbol) -> list[Expr]:
         return []
     if expr.is_Mul:
         return [zero for factor in expr.args for zero in exact_zeros(factor, variable)]
-    if expr.is_Pow and not expr.base.func == sympy.exp and not expr.exp.has(variable):
+    if expr.is_Pow and expr.base.func != sympy.exp and not expr.exp.has(variable):
         return exact_zeros(expr.base, variable) if expr.exp.is_positive else []
     if isinstance(expr, sympy.sinh | sympy.tanh | sympy.asinh | sympy.atan | sympy.erf):
         return exact_zeros(expr.args[0], variable)

@@ -10,6 +10,6 @@ softplus = Activation(
     name="softplus",
     expr=log(1 + exp(beta * x)) / beta,
     parameters=(Parameter(beta, default=1),),
-    source="Dugas et al. 2000, Incorporating second-order functional knowledge for better option pricing, NIPS",
+    source="Dugas et al. 2000, Incorporating second-order functional knowledge, NIPS",
     names={"torch": "torch.nn.functional.softplus", "jax": "jax.nn.softplus", "onnx": "Softplus"},
 )

@@ -48,7 +48,9 @@ def _order_at(pieces: Pieces, place: Expr) -> tuple[int, Expr | None]:
     for order in range(HIGHEST_ORDER + 1):
         left, right = (
             one_sided_limit(
-                Piece(piece.expr.diff(pieces.variable, order), piece.lower, piece.upper), place, pieces.variable
+                Piece(piece.expr.diff(pieces.variable, order), piece.lower, piece.upper),
+                place,
+                pieces.variable,
             )
             for piece in around(pieces, place)
         )

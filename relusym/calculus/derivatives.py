@@ -23,12 +23,13 @@ def derivative(
 ) -> Pieces:
     """The derivative of this order, with the breakpoints of `pieces` and a value stated at each of them.
 
-    The value is the common one-sided limit where f is differentiable so often, else what the policy makes of the
-    one-sided limits of this derivative (`stated` wins over the default policy, for the first derivative only;
-    a policy of numbers is about the first derivative too: higher ones then take the least norm). NaN where a
-    one-sided limit is infinite or absent.
+    The value is the common one-sided limit where f is differentiable so often, else what the policy makes of
+    the one-sided limits of this derivative (`stated` wins over the default policy, for the first derivative
+    only; a policy of numbers is about the first derivative too: higher ones then take the least norm). NaN
+    where a one-sided limit is infinite or absent.
 
-    Raises `InvalidSubgradient` for a value outside the Clarke interval, and `Undecided` where a limit is not found.
+    Raises `InvalidSubgradient` for a value outside the Clarke interval, and `Undecided` where a limit is not
+    found.
     """
     if order < 0:
         raise InvalidRequest(f"order {order}: a derivative has an order of 0, 1, 2, ...")
@@ -52,8 +53,8 @@ def derivative(
 def parameter_gradient(pieces: Pieces, symbol: Symbol, *, policy: Policy = "least-norm") -> Pieces:
     """The derivative by a parameter, on the same breakpoints.
 
-    At a breakpoint that does not move with the parameter it is the derivative of the value there; at a moving one
-    the common one-sided limit, or what the policy makes of the two.
+    At a breakpoint that does not move with the parameter it is the derivative of the value there; at a moving
+    one the common one-sided limit, or what the policy makes of the two.
     """
     result = tuple(Piece(piece.expr.diff(symbol), piece.lower, piece.upper) for piece in pieces.pieces)
     gradient = Pieces(pieces.variable, result, pieces.breakpoints, pieces.values)

@@ -60,8 +60,8 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
 def _limit_by_parts(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr | None:
     """What the limits of the operands make of it; None where that is no answer (0 * oo, oo - oo, sin(oo)).
 
-    Every function of a smooth branch is continuous where its operands are finite, and the ones that have limits at
-    ±oo are evaluated there by SymPy. Shorter, faster and tidier than the series of `sympy.limit`.
+    Every function of a smooth branch is continuous where its operands are finite, and the ones that have
+    limits at ±oo are evaluated there by SymPy. Shorter, faster and tidier than the series of `sympy.limit`.
     """
     if not (expr.is_Add or expr.is_Mul or expr.is_Function or (expr.is_Pow and not expr.exp.has(variable))):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import sympy
 from sympy import Expr, Max, Min
@@ -15,7 +16,7 @@ from relusym.errors import InvalidSubgradient, Undecided
 from relusym.pieces import Piece, Pieces
 from relusym.signs import equal, sign_of
 
-Policy = str | int | float | Fraction | Expr | Mapping[Expr | int | Fraction, Number]
+Policy: TypeAlias = str | int | float | Fraction | Expr | Mapping[Expr | int | Fraction, Number]
 """least-norm, left, right, midpoint; one number for every kink; or a number for each kink."""
 
 NAMED_POLICIES = ("least-norm", "left", "right", "midpoint")
@@ -23,9 +24,10 @@ NAMED_POLICIES = ("least-norm", "left", "right", "midpoint")
 
 @dataclass(frozen=True)
 class Kink:
-    """A breakpoint without a derivative: one-sided slopes, Clarke interval (None at a jump), the chosen value.
+    """A breakpoint without a derivative.
 
-    A slope is ±oo where it is unbounded and NaN where it has no limit; the chosen value is then NaN.
+    `left` and `right` are the one-sided slopes, ±oo where unbounded and NaN where there is no limit; `chosen` is
+    then NaN. `clarke` is None at a jump of f and where a slope is not finite.
     """
 
     at: Expr
@@ -68,7 +70,7 @@ def chosen_slope(
     *,
     outside_clarke: bool = False,
 ) -> Expr:
-    """The derivative that is used at a breakpoint: the true one where it exists, else by `stated` or the policy.
+    """The derivative used at a breakpoint: the true one where it exists, else by `stated` or the policy.
 
     `stated` (what the definition's source says) wins under the default policy. NaN where a one-sided slope is
     infinite or absent, unless a number is asked for.
@@ -88,8 +90,8 @@ def chosen_slope(
 def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke: bool = False) -> Expr:
     """The value a policy takes between two one-sided limits at the point `at`; exact.
 
-    Raises `InvalidSubgradient` for an unknown policy, for a mapping without this point, and for a value outside
-    the Clarke interval unless `outside_clarke` says that this is meant.
+    Raises `InvalidSubgradient` for an unknown policy, for a mapping without this point, and for a value
+    outside the Clarke interval unless `outside_clarke` says that this is meant.
     """
     if isinstance(policy, Mapping):
         given = [value for point, value in policy.items() if equal(sympy.sympify(point), at)]
@@ -100,8 +102,8 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
         value = exact(policy)
         if not outside_clarke and not _contains(left, right, value, policy):
             raise InvalidSubgradient(
-                f"{value} at the kink {at} is outside the Clarke interval [{Min(left, right)}, {Max(left, right)}]; "
-                "choose a value inside it, or say outside_clarke=True"
+                f"{value} at the kink {at} is outside the Clarke interval "
+                f"[{Min(left, right)}, {Max(left, right)}]; choose a value inside it, or say outside_clarke=True"
             )
         return value
     if policy not in NAMED_POLICIES:
@@ -121,7 +123,7 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
 
 
 def clarke_interval(left: Expr, right: Expr) -> tuple[Expr, Expr] | None:
-    """[min, max] of the one-sided slopes of a continuous function; None where one of them is no finite limit."""
+    """[min, max] of the one-sided slopes of a continuous function; None where one is not finite."""
     if not (_is_number(left) and _is_number(right)):
         return None
     direction = sign_of(right - left)
@@ -134,10 +136,11 @@ def slopes(pieces: Pieces, place: Expr) -> tuple[Expr, Expr]:
     """The limits of f' from the left and from the right of a breakpoint."""
     before, after = around(pieces, place)
     variable = pieces.variable
-    return tuple(  # type: ignore[return-value]
+    left, right = (
         one_sided_limit(Piece(piece.expr.diff(variable), piece.lower, piece.upper), place, variable)
         for piece in (before, after)
     )
+    return left, right
 
 
 def is_continuous_at(pieces: Pieces, place: Expr) -> bool:

@@ -1,0 +1,56 @@
+"""Formulas in LaTeX, with a cases environment for pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy
+from sympy import Expr
+
+from relusym.analysis import Analysis
+from relusym.calculus.subdifferentials import Kink
+from relusym.formulas.rows import Table, table
+from relusym.pieces import Pieces
+
+_WORDS = {"<=": r"\le", ">=": r"\ge"}
+
+
+def expression_latex(expr: Expr) -> str:
+    """An expression in LaTeX, without dollar signs."""
+    return r"\text{undefined}" if expr is sympy.nan else str(sympy.latex(expr))
+
+
+def pieces_latex(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool = False) -> str:
+    """A function in LaTeX; the rows of kinks are named, long constants are listed after it."""
+    return _cases(table(pieces, kinks, as_defined=as_defined))
+
+
+def analysis_latex(analysis: Analysis) -> str:
+    """Formula and derivative, as an aligned display."""
+    x = expression_latex(analysis.pieces.variable)
+    return "\n".join(
+        [
+            r"\begin{aligned}",
+            f"f({x}) &= {pieces_latex(analysis.formula, as_defined=True)} \\\\",
+            f"f'({x}) &= {pieces_latex(analysis.formula_derivative, analysis.formula_kinks)}",
+            r"\end{aligned}",
+        ]
+    )
+
+
+def _cases(rows: Table) -> str:
+    x = expression_latex(rows.variable)
+    lines = []
+    for row in rows.rows:
+        places = expression_latex(row.lower), expression_latex(row.upper)
+        condition = row.condition(x, places, _WORDS)
+        lines.append(
+            f"{expression_latex(row.expr)} & {condition}" if condition else expression_latex(row.expr)
+        )
+    where = "".join(
+        rf", \quad {expression_latex(symbol)} = {expression_latex(constant)}"
+        for symbol, constant in rows.constants.items()
+    )
+    if len(lines) == 1:
+        return lines[0] + where
+    return r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}" + where

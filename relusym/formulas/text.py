@@ -1,0 +1,156 @@
+"""Formulas for a terminal: one line an expression, Unicode signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy import Expr
+from sympy.printing.pretty.pretty_symbology import greek_unicode
+from sympy.printing.str import StrPrinter
+
+from relusym.activation import Activation
+from relusym.analysis import Analysis
+from relusym.calculus.subdifferentials import Kink
+from relusym.facts import Absent, Value
+from relusym.formulas.rows import Table, table
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_WORDS = {"<=": "≤", ">=": "≥"}
+
+
+class _UnicodePrinter(StrPrinter):  # type: ignore[misc]
+    """SymPy's one-line printer with π, √, ∞, Greek letters, raised integers and a dot for products."""
+
+    def _print_Pi(self, expr: Any) -> str:
+        return "π"
+
+    def _print_Exp1(self, expr: Any) -> str:
+        return "e"
+
+    def _print_Infinity(self, expr: Any) -> str:
+        return "∞"
+
+    def _print_NegativeInfinity(self, expr: Any) -> str:
+        return "-∞"
+
+    def _print_NaN(self, expr: Any) -> str:
+        return "undefined"
+
+    def _print_Symbol(self, expr: Any) -> str:
+        return str(greek_unicode.get(expr.name, expr.name))
+
+    def _print_Max(self, expr: Any) -> str:
+        return f"max({self.stringify(expr.args, ', ')})"
+
+    def _print_Min(self, expr: Any) -> str:
+        return f"min({self.stringify(expr.args, ', ')})"
+
+    def _print_Mul(self, expr: Any) -> str:
+        return str(super()._print_Mul(expr)).replace("*", "·")
+
+    def _print_Pow(self, expr: Any, rational: bool = False) -> str:
+        if expr.exp == sympy.S.Half:
+            inner = self._print(expr.base)
+            return f"√{inner}" if expr.base.is_Integer or expr.base is sympy.pi else f"√({inner})"
+        if expr.exp.is_Rational and expr.exp < 0:
+            below = self.parenthesize(1 / expr, sympy.printing.precedence.PRECEDENCE["Mul"] + 1)
+            return f"1/{below}"
+        if expr.exp.is_Integer and expr.exp > 1:
+            if isinstance(expr.base, sympy.Function) and not isinstance(expr.base, sympy.exp | sympy.Abs):
+                name, arguments = str(self._print(expr.base)).split("(", 1)
+                return f"{name}{str(expr.exp).translate(_SUPERSCRIPTS)}({arguments}"
+            base = self.parenthesize(expr.base, sympy.printing.precedence.PRECEDENCE["Pow"])
+            return f"{base}{str(expr.exp).translate(_SUPERSCRIPTS)}"
+        return str(super()._print_Pow(expr, rational=rational)).replace("**", "^").replace("*", "·")
+
+    def _print_Abs(self, expr: Any) -> str:
+        return f"|{self._print(expr.args[0])}|"
+
+
+def expression_text(expr: Expr) -> str:
+    """An expression on one line."""
+    return str(_UnicodePrinter({"order": None}).doprint(expr))
+
+
+def analysis_text(analysis: Analysis) -> str:
+    """Formula, derivative with its value at every kink, and the facts."""
+    activation = analysis.activation
+    lines = [activation.name + (f"  ({activation.source})" if activation.source else "")]
+    values = [
+        f"{expression_text(symbol)} = {expression_text(value)}"
+        for symbol, value in analysis.parameters.items()
+    ]
+    if values:
+        lines.append(f"facts at {', '.join(values)}")
+    x = str(analysis.pieces.variable)
+    lines += ["", *_function(f"f({x})", table(analysis.formula, as_defined=True), analysis, ())]
+    slopes = table(analysis.formula_derivative, analysis.formula_kinks)
+    lines += ["", *_function(f"f'({x})", slopes, analysis, analysis.formula_kinks)]
+    lines.append("")
+    for name, fact in analysis.facts.items():
+        if name != "kinks":
+            known = f"{fact.verdict.value.lower()}: {fact.method}"
+            lines.append(f"{name.replace('_', ' '):18} {value_text(fact.value):32} {known}")
+    for kink in analysis.kinks:
+        lines.append(f"{f'kink at {expression_text(_short(kink.at))}':18} {kink_text(kink, analysis)}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def kink_text(kink: Kink, analysis: Analysis) -> str:
+    """What is said of a kink: one-sided slopes, Clarke interval, the choice."""
+    left, right, chosen = (expression_text(_short(value)) for value in (kink.left, kink.right, kink.chosen))
+    if kink.clarke is None:
+        clarke = "no Clarke interval"
+    else:
+        lower, upper = (expression_text(_short(end)) for end in kink.clarke)
+        clarke = f"Clarke interval [{lower}, {upper}]"
+    return f"slopes {left} and {right}, {clarke}, f' = {chosen} by {policy_text(kink, analysis)}"
+
+
+def policy_text(kink: Kink, analysis: Analysis) -> str:
+    """By whose word the value at a kink was chosen."""
+    activation: Activation = analysis.activation
+    if analysis.subgradient == "least-norm" and kink.at in activation.subgradients:
+        return "the definition's source"
+    return analysis.subgradient if isinstance(analysis.subgradient, str) else "request"
+
+
+def value_text(value: Value) -> str:
+    """The value of a fact on one line."""
+    if isinstance(value, Absent):
+        return f"none ({value.reason})"
+    if isinstance(value, Expr):
+        return expression_text(_short(value))
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value_text(part) for part in value) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('oo', '∞')}: {value_text(part)}" for key, part in value.items())
+    return "∞" if value == "infinity" else str(value)
+
+
+def _short(value: Expr) -> Expr:
+    """A long constant as a decimal of 12 digits, for reading only."""
+    return value.evalf(12) if value.is_number and value.is_finite and sympy.count_ops(value) > 8 else value
+
+
+def _function(left: str, rows: Table, analysis: Analysis, kinks: tuple[Kink, ...]) -> list[str]:
+    forms = [expression_text(row.expr) for row in rows.rows]
+    width = max(len(form) for form in forms)
+    chosen = {kink.at: policy_text(kink, analysis) for kink in kinks}
+    lines = []
+    for form, row in zip(forms, rows.rows, strict=True):
+        places = expression_text(_short(row.lower)), expression_text(_short(row.upper))
+        condition = row.condition(str(rows.variable), places, _WORDS)
+        note = f"   ({chosen[row.lower]})" if row.lower == row.upper and row.lower in chosen else ""
+        lines.append(f"{form:{width}}    {condition}{note}" if condition else form)
+    braces = ["⎧", *("⎨" if 2 * n == len(lines) - 1 else "⎪" for n in range(1, len(lines) - 1)), "⎩"]
+    signs = [""] if len(lines) == 1 else [brace + " " for brace in braces]
+    middle = (len(lines) - 1) // 2
+    heads = [f"{left} = " if n == middle else " " * (len(left) + 3) for n in range(len(lines))]
+    result = [head + sign + line for head, sign, line in zip(heads, signs, lines, strict=True)]
+    result += [
+        f"    {symbol} = {constant.evalf(20)}... = {expression_text(constant)}"
+        for symbol, constant in rows.constants.items()
+    ]
+    return result
