@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 import warnings as python_warnings
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -54,17 +56,19 @@ def generate(
         raise InvalidRequest(f"target {target!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
     if accuracy not in ACCURACIES:
         raise InvalidRequest(f"accuracy {accuracy!r} is unknown; known: {', '.join(ACCURACIES)}")
+    if not definition.name.isascii():
+        raise InvalidRequest(f"the name {definition.name!r} is no identifier in C; use ASCII letters")
     values = parameter_values(definition, parameters)
     passed = _arguments(definition, arguments)
     lowered = _lowered(language, definition, form, computes, accuracy, subgradient, values, passed)
     header = Header(
         activation=definition.name,
-        formula=_formula(definition, values, passed),
-        source=definition.source,
+        formula=_plain(_formula(definition, values, passed)),
+        source=_plain(definition.source),
         computes=computes,
         dtype=form,
         accuracy=accuracy,
-        choice=subgradient if isinstance(subgradient, str) else str(subgradient),
+        choice=_plain(str(subgradient)),
         version=_version(),
         arguments=tuple(map(str, passed)),
     )
@@ -86,6 +90,22 @@ def generate(
     )
 
 
+_ARGUMENT = re.compile(r"(?![tbiv]\d+$)[A-Za-z][A-Za-z0-9_]*")
+_RESERVED = frozenset(
+    """x grad out y dy n m np shape blocks block scratch mask aligned arrays array results result given outs device
+    finished cupy functools first stride packs k i auto bool break case char class const continue default delete do
+    double else enum explicit export extern false float for friend goto if inline int long mutable namespace new
+    operator private protected public register return short signed sizeof static struct switch template this throw
+    true try typedef union unsigned using virtual void volatile while""".split()
+)
+"""Names that generated code gives to something else, and words of C++."""
+
+
+def _plain(text: str) -> str:
+    """Text for a comment or docstring of generated code: one line, no quotes, no backslash."""
+    return re.sub(r"[\\\"'\x00-\x1f\x7f]", " ", " ".join(text.split()))
+
+
 def _arguments(definition: Activation, given: Iterable[str] | None) -> tuple[Symbol, ...]:
     if given is None:
         return tuple(parameter.symbol for parameter in definition.parameters if parameter.learnable)
@@ -95,6 +115,12 @@ def _arguments(definition: Activation, given: Iterable[str] | None) -> tuple[Sym
         if name not in known:
             raise InvalidRequest(
                 f"{definition.name} has no parameter {name!r} to pass; its parameters: {', '.join(known) or 'none'}"
+            )
+    for name in wanted:
+        if not _ARGUMENT.fullmatch(name) or name in _RESERVED or keyword.iskeyword(name):
+            raise InvalidRequest(
+                f"{definition.name}: no kernel argument can be called {name!r}, which means something else in "
+                "generated code; give the parameter another name, or a value to fold"
             )
     return tuple(symbol for name, symbol in known.items() if name in wanted)
 

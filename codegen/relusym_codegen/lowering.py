@@ -63,22 +63,25 @@ def lower(
     folded = {parameter: value for parameter, value in values.items() if parameter not in arguments}
     takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
     inputs = ("x", *(["grad"] if takes_gradient else []), *(str(argument) for argument in arguments))
-    if clash := {str(argument) for argument in arguments} & {"x", "grad", "out"}:
-        raise InvalidRequest(f"{activation.name}: a kernel argument cannot be called {', '.join(clash)}; rename it")
     b = Builder(inputs, work_format, native)
     operands: dict[Symbol, Operand] = {symbol: "x", **{argument: str(argument) for argument in arguments}}
     results: list[Operand] = []
     thresholds: set[float] = set()
     warnings: list[str] = []
     for quantity in _quantities(activation, computes, folded, values, arguments, subgradient):
-        assembly = _Assembly(b, quantity, symbol, operands, arguments, computes)
-        results.append(assembly.result())
+        inside = takes_gradient and _grows(quantity, symbol)
+        assembly = _Assembly(b, quantity, symbol, operands, arguments, "grad" if inside else None)
+        value = assembly.result()
+        results.append(b("mul", "grad", value) if takes_gradient and not inside else value)
         thresholds |= assembly.thresholds
         warnings += assembly.warnings
-    if takes_gradient:
-        results = [b("mul", "grad", result) for result in results]
     named = tuple(f"{activation.name} {computes} in {work_format.name}: {text}" for text in warnings)
     return Lowered(b.program(*results), tuple(sorted(thresholds)), named)
+
+
+def _grows(quantity: _Quantity, variable: Symbol) -> bool:
+    """Whether a branch grows without bound, so that it may overflow where its product with a gradient does not."""
+    return any(expr.is_polynomial(variable) and expr.has(variable) for expr in (quantity.stable[0], quantity.stable[-1]))
 
 
 def _quantities(
@@ -212,8 +215,14 @@ _POINTS: tuple[Fraction, ...] = tuple(
 )
 
 
+_FACTOR = Symbol("grad", real=True)
+
+
 class _Assembly:
-    """Joins the branches of one quantity: clamped operands, selects, tails, NaN handed on."""
+    """Joins the branches of one quantity: clamped operands, selects, tails, NaN handed on.
+
+    `factor`, where given, multiplies every branch on its own, before its constants do.
+    """
 
     def __init__(
         self,
@@ -222,7 +231,7 @@ class _Assembly:
         variable: Symbol,
         operands: Mapping[Symbol, Operand],
         arguments: tuple[Symbol, ...],
-        computes: str,
+        factor: Operand | None,
     ) -> None:
         self.b = b
         self.pieces = quantity.pieces
@@ -230,7 +239,7 @@ class _Assembly:
         self.variable = variable
         self.operands = operands
         self.arguments = arguments
-        self.computes = computes
+        self.factor = factor
         self.thresholds: set[float] = set()
         self.warnings: list[str] = []
 
@@ -248,18 +257,27 @@ class _Assembly:
             value = self._join(value, index, index, rightwards=False)
         for index in range(len(self.pieces.breakpoints)):
             value = self._stated_value(value, index)
-        if not carriers:
+        if not carriers and self.factor is None:
             value = self.b("select", self.b("ne", "x", "x"), "x", value)
         return value
 
     def _operand(self, expr: Expr) -> Operand:
         return translate(self.b, expr, self.operands)
 
+    def _value(self, expr: Expr, variable: Operand) -> Operand:
+        """`expr` at an operand, times the factor."""
+        operands = {**self.operands, self.variable: variable}
+        if self.factor is None:
+            return translate(self.b, expr, operands)
+        if expr == 0:
+            return self.b("mul", self.factor, 0.0)
+        return translate(self.b, _FACTOR * expr, {**operands, _FACTOR: self.factor})
+
     def _branch(self, index: int) -> Operand:
         """One branch, its operand clamped to where the branch is used, its infinite ends mended."""
         expr, piece = self.stable[index], self.pieces.pieces[index]
         if not expr.has(self.variable):
-            return self._operand(expr)
+            return self._value(expr, "x")
         operand: Operand = "x"
         selects: list[tuple[str, Operand, Operand]] = []
         straight = expr.is_polynomial(self.variable) and sympy.degree(expr, self.variable) <= 1
@@ -280,15 +298,15 @@ class _Assembly:
                     edge = self.b("div", edge, self._operand(scale))
                 operand = self.b(clamp, operand, edge)
                 if remedy.asymptote is not None:
-                    selects.append((beyond, edge, self._operand(remedy.asymptote)))
+                    selects.append((beyond, edge, self._value(remedy.asymptote, "x")))
             if remedy.limit is not None:
-                selects.append(("eq", side * float("inf"), self.b.constant(remedy.limit)))
+                selects.append(("eq", side * float("inf"), self._value(remedy.limit, "x")))
             if remedy.defects:
                 self.warnings.append(
                     f"the formula {expr} overflows where its value does not, for example at "
                     f"x = {(side * remedy.defects[0]).hex()}; no rewrite is known"
                 )
-        value = translate(self.b, expr, {**self.operands, self.variable: operand})
+        value = self._value(expr, operand)
         for comparison, edge, far in selects:
             value = self.b("select", self.b(comparison, "x", edge), far, value)
         return value
@@ -358,7 +376,7 @@ class _Assembly:
         edge, exact = self._edge(at)
         if not exact:
             return value
-        return self.b("select", self.b("eq", "x", edge), self._operand(self.pieces.values[at]), value)
+        return self.b("select", self.b("eq", "x", edge), self._value(self.pieces.values[at], "x"), value)
 
 
 def _equal(first: Expr, second: Expr) -> bool:

@@ -28,12 +28,16 @@ class Stable(Function):  # type: ignore[misc]
 
     def fdiff(self, argindex: int = 1) -> Expr:
         """Partial derivative, in the family."""
-        assert argindex == 1
-        return self.slope(*self.args)
+        return self.slope(*self.args) if argindex == 1 else self.second_slope(*self.args)
 
     @staticmethod
     def slope(*arguments: Expr) -> Expr:
         """Derivative by the first argument, in the family."""
+        raise NotImplementedError
+
+    @staticmethod
+    def second_slope(*arguments: Expr) -> Expr:
+        """Derivative by the second argument, in the family."""
         raise NotImplementedError
 
     @staticmethod
@@ -106,6 +110,26 @@ class Expm1(Stable):
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
         return b("expm1", u)
+
+
+class Expm1Gap(Stable):
+    """expm1(u) - u exp(u): a polynomial times -u^2 where the subtraction would cancel."""
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return -u * exp(u)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return exp(u) - 1 - u * exp(u)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        core = approximants.named("expm1_gap", b.work_format)
+        inner = b("max", b("min", u, core.upper), core.lower)
+        near = b("mul", b("mul", inner, core.horner(b, inner)), b("neg", inner))
+        far = b("sub", b("expm1", u), b("mul", b("exp", u), u))
+        return b("select", b("lt", b("abs", u), core.upper), near, far)
 
 
 class Log1p(Stable):
@@ -201,8 +225,11 @@ class SigmoidEntropy(Stable):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        decay = _decay(b, u)
-        return b("add", b("log1p", decay), b("div", b("mul", decay, b("abs", u)), b("add", decay, 1.0)))
+        b.halved.add(b("abs", u))
+        half, decay = _half_decay(b, u), _decay(b, u)
+        # |u| between the halves: the product underflows only if its value does
+        weighted = b("mul", b("div", b("mul", half, b("abs", u)), b("add", decay, 1.0)), half)
+        return b("add", b("log1p", decay), weighted)
 
 
 class Tanh(Bounded):
@@ -463,6 +490,10 @@ class Hypot(Stable):
         return u / Hypot(u, c)
 
     @staticmethod
+    def second_slope(u: Expr, c: Expr) -> Expr:
+        return 1 / (2 * Hypot(u, c))
+
+    @staticmethod
     def definition(u: Expr, c: Expr) -> Expr:
         return sqrt(u**2 + c)
 
@@ -483,6 +514,10 @@ class HypotMean(Stable):
         return HypotRatio(u, c) / 2
 
     @staticmethod
+    def second_slope(u: Expr, c: Expr) -> Expr:
+        return 1 / (4 * Hypot(u, c))
+
+    @staticmethod
     def definition(u: Expr, c: Expr) -> Expr:
         return (u + sqrt(u**2 + c)) / 2
 
@@ -501,6 +536,10 @@ class HypotRatio(Bounded):
         return c / Hypot(u, c) ** 3
 
     @staticmethod
+    def second_slope(u: Expr, c: Expr) -> Expr:
+        return -u / (2 * Hypot(u, c) ** 3)
+
+    @staticmethod
     def definition(u: Expr, c: Expr) -> Expr:
         return 1 + u / sqrt(u**2 + c)
 
@@ -510,6 +549,6 @@ class HypotRatio(Bounded):
 
 
 FAMILY: tuple[type[Stable], ...] = (
-    Expm1, Log1p, Sigmoid, SigmoidSlope, Softplus, SigmoidEntropy, Tanh, Sech2, TanhGap, LogCosh,
+    Expm1, Expm1Gap, Log1p, Sigmoid, SigmoidSlope, Softplus, SigmoidEntropy, Tanh, Sech2, TanhGap, LogCosh,
     TanhSoftplus, TanhSoftplusSlope, TanhSoftplusBend, Erfc, Erf, Hypot, HypotMean, HypotRatio,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from relusym_codegen.primitives import (
     Erf,
     Erfc,
     Expm1,
+    Expm1Gap,
     Hypot,
     HypotRatio,
     HypotMean,
@@ -23,6 +24,7 @@ from relusym_codegen.primitives import (
     LogCosh,
     Sech2,
     Sigmoid,
+    SigmoidEntropy,
     SigmoidSlope,
     Softplus,
     Tanh,
@@ -156,7 +158,7 @@ def _sum(node: Expr) -> Expr | None:
                     rest = [other for place, other in enumerate(terms) if place != index]
                     rest.remove(partner)
                     return Add(*rest, cofactor * rule.result(base.args[0]))
-    return _sine_cosine(terms) or _tanh_gap(terms) or _hypot_mean(terms) or _hypot_ratio(terms)
+    return _sine_cosine(terms) or _expm1_gap(terms) or _entropy(terms) or _tanh_gap(terms) or _hypot_mean(terms) or _hypot_ratio(terms)
 
 
 def _sine_cosine(terms: list[Expr]) -> Expr | None:
@@ -174,6 +176,28 @@ def _sine_cosine(terms: list[Expr]) -> Expr | None:
             if not cofactor.has(sin, cos) and (partner := -cofactor * cos(u) ** 2) in terms:
                 rest = [other for other in terms if other not in (term, partner)]
                 return Add(*rest, -cofactor * cos(2 * u))
+    return None
+
+
+def _expm1_gap(terms: list[Expr]) -> Expr | None:
+    """c expm1(u) - c u exp(u)."""
+    for term in terms:
+        for member in term.atoms(Expm1):
+            u, cofactor = member.args[0], term / member
+            if not cofactor.has(Expm1) and (partner := -cofactor * u * exp(u)) in terms:
+                rest = [other for other in terms if other not in (term, partner)]
+                return Add(*rest, cofactor * Expm1Gap(u))
+    return None
+
+
+def _entropy(terms: list[Expr]) -> Expr | None:
+    """c softplus(u) - c u sigmoid(u)."""
+    for term in terms:
+        for member in term.atoms(Softplus):
+            u, cofactor = member.args[0], term / member
+            if not cofactor.has(Softplus) and (partner := -cofactor * u * Sigmoid(u)) in terms:
+                rest = [other for other in terms if other not in (term, partner)]
+                return Add(*rest, cofactor * SigmoidEntropy(u))
     return None
 
 

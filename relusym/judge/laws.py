@@ -101,7 +101,7 @@ def pointwise(
             "limit": infinite & known & (wrong | (np.isinf(wanted) & (results != wanted))),
             "kink": finite & at_breakpoint & wrong,
             "nan": finite & np.isnan(results),
-            "overflow": finite & np.isinf(results) & np.isfinite(wanted),
+            "overflow": finite & np.isinf(results) & np.isfinite(wanted) & wrong,
             "subnormal": finite & wrong & (results == 0) & (wanted != 0) & tiny,
             "sign": finite & (results * np.sign(exact) < 0) & ~excused,
             "accuracy": finite & wrong,
@@ -196,7 +196,7 @@ def simpler(x: float, form: Format) -> Array:
     ]
     candidates += [
         sign * math.ldexp(1.0, power)
-        for power in np.unique(np.linspace(0, exponent, 65).astype(int)).tolist()
+        for power in np.unique(np.linspace(0, min(exponent, 1023), 65).astype(int)).tolist()
     ]
     candidates += [sign * value for value in (0.0, 3.0, 5.0, 10.0)]
     with np.errstate(all="ignore"):

@@ -107,13 +107,44 @@ def _render(header: Header, program: Program) -> str:
         program, rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names()
     )
     lines += [f"*{name} = {value};" for name, value in zip(header.outputs, outputs, strict=True)]
+    stored, half = _STORED[header.dtype.name], header.dtype.bits == 16
+    arrays = [name for name in header.inputs if name not in header.arguments]
+    passed = [f"const {scalar} {name}" for name in header.arguments]
+    widened = [f"{header.identifier}_widen({name})" if half else name for name in arrays]
+
+    def joined(*groups: Sequence[str]) -> str:
+        return ", ".join(item for group in groups for item in group)
+
     return template("cuda.jinja").render(
         header=header,
         work=work,
         scalar=scalar,
-        stored=_STORED[header.dtype.name],
+        stored=stored,
+        half=half,
+        arrays=arrays,
         lines=lines,
         lanes=16 * 8 // header.dtype.bits,
+        element_parameters=joined(
+            [f"const {scalar} {name}" for name in arrays], passed, [f"{scalar}* {name}" for name in header.outputs]
+        ),
+        apply_parameters=joined(
+            [f"const {stored} {name}" for name in arrays], passed, [f"{stored}* {name}" for name in header.outputs]
+        ),
+        kernel_parameters=joined(
+            [f"const {stored}* {name}" for name in arrays],
+            passed,
+            [f"{stored}* {name}" for name in header.outputs],
+            ["const unsigned long long n", "const int aligned"],
+        ),
+        element_operands=joined(widened, header.arguments, [f"&{name}_work" for name in header.outputs]),
+        lane_operands=joined(
+            [f"{name}_pack.lane[k]" for name in arrays],
+            header.arguments,
+            [f"&{name}_pack.lane[k]" for name in header.outputs],
+        ),
+        tail_operands=joined(
+            [f"{name}[i]" for name in arrays], header.arguments, [f"&{name}[i]" for name in header.outputs]
+        ),
     )
 
 
