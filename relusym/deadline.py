@@ -42,12 +42,22 @@ def within(seconds: float, question: Callable[[], T]) -> T:
         try:
             return question()
         finally:
-            with lock:
-                answered.set()
-                interrupt(asker, None)
+            _stop(lock, answered, lambda: interrupt(asker, None))
     except _Expired:
         raise Undecided(f"no answer within {seconds:g} s") from None
     except NotImplementedError as refusal:
         raise Undecided(f"SymPy cannot answer: {refusal}") from refusal
     except RecursionError:
         raise Undecided("the expression is nested too deeply") from None
+
+
+def _stop(lock: threading.Lock, answered: threading.Event, forget: Callable[[], object]) -> None:
+    """End the watch; an interrupt on its way is taken here, so that none is left for later."""
+    while True:
+        try:
+            with lock:
+                answered.set()
+                forget()
+            return
+        except _Expired:
+            continue

@@ -97,7 +97,7 @@ class _Splitter:
         return self._error(
             f"the branch {branch} {what}",
             "give it another branch there, or a value at a single point: "
-            f"Piecewise((value, {self.variable} == point), ({branch}, True)), in Python with Eq({self.variable}, point)",
+            f"Piecewise((value, {self.variable} == point), ({branch}, True)), in Python with Eq",
         )
 
     def _resolve(self, expr: Expr, lower: Expr, upper: Expr) -> Iterator[Piece]:

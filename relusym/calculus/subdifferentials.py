@@ -26,8 +26,8 @@ NAMED_POLICIES = ("least-norm", "left", "right", "midpoint")
 class Kink:
     """A breakpoint without a derivative.
 
-    `left` and `right` are the one-sided slopes, ±oo where unbounded and NaN where there is no limit; `chosen` is
-    then NaN. `clarke` is None at a jump of f and where a slope is not finite.
+    `left` and `right` are the one-sided slopes, ±oo where unbounded and NaN where there is no limit;
+    `chosen` is then NaN. `clarke` is None at a jump of f and where a slope is not finite.
     """
 
     at: Expr
@@ -103,7 +103,7 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
         if not outside_clarke and not _contains(left, right, value, policy):
             raise InvalidSubgradient(
                 f"{value} at the kink {at} is outside the Clarke interval "
-                f"[{Min(left, right)}, {Max(left, right)}]; choose a value inside it, or say outside_clarke=True"
+                f"[{Min(left, right)}, {Max(left, right)}]; choose one inside it, or say outside_clarke=True"
             )
         return value
     if policy not in NAMED_POLICIES:

@@ -1,0 +1,57 @@
+"""Laws of every definition in the catalogue."""
+
+from pathlib import Path
+
+import pytest
+from mpmath import mp, mpf
+
+import relusym
+from relusym.activation import Activation, parameter_values
+from relusym.activations import NAMES, catalogue, named
+from relusym.errors import InvalidRequest
+
+FOLDER = Path(relusym.__file__).parent / "activations"
+
+
+def test_every_file_is_in_the_catalogue_and_every_name_has_a_file():
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert files == set(NAMES)
+    assert len(NAMES) == len(set(NAMES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_name_activation_name_and_public_name_agree(name):
+    activation = named(name)
+    assert isinstance(activation, Activation)
+    assert activation.name == name
+    assert getattr(relusym, name) is activation
+
+
+@pytest.mark.parametrize("activation", catalogue(), ids=lambda activation: activation.name)
+def test_every_definition_has_a_source_and_default_values(activation):
+    assert activation.source
+    assert set(activation.names) <= {"torch", "jax", "onnx"}
+    assert set(parameter_values(activation)) == {parameter.symbol for parameter in activation.parameters}
+
+
+def test_unknown_name_lists_near_matches():
+    with pytest.raises(InvalidRequest, match="gelu"):
+        named("gleu")
+
+
+def test_selu_constants_are_the_published_ones():
+    selu = named("selu").expr
+    scale = selu.args[0][0].coeff(relusym.x)
+    scale_alpha = -selu.args[1][0].subs(relusym.x, -(10**4)).evalf(50)
+    mp.dps = 45
+    published_scale, published_alpha = (
+        mpf("1.0507009873554804934193349852946"),
+        mpf("1.6732632423543772848170429916717"),
+    )
+    assert abs(mpf(str(scale.evalf(45))) - published_scale) < mpf("1e-30")
+    assert abs(mpf(str(scale_alpha)) / mpf(str(scale.evalf(45))) - published_alpha) < mpf("1e-30")
+
+
+def test_learnable_parameters_are_those_of_prelu_and_swish():
+    learnable = {a.name for a in catalogue() for parameter in a.parameters if parameter.learnable}
+    assert learnable == {"prelu", "swish"}

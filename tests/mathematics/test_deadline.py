@@ -1,0 +1,59 @@
+"""The time limit on questions to SymPy."""
+
+import threading
+import time
+
+import pytest
+
+from relusym.deadline import within
+from relusym.errors import Undecided
+
+
+def forever():
+    while True:
+        time.sleep(0.01)
+
+
+def test_an_answer_in_time_is_returned():
+    assert within(5, lambda: 42) == 42
+
+
+def test_a_question_without_end_is_undecided():
+    start = time.perf_counter()
+    with pytest.raises(Undecided, match=r"0\.1 s"):
+        within(0.1, forever)
+    assert time.perf_counter() - start < 3
+
+
+def test_the_limit_holds_in_any_thread():
+    outcome = []
+
+    def ask():
+        try:
+            within(0.1, forever)
+        except Undecided:
+            outcome.append("undecided")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(5)
+    assert outcome == ["undecided"]
+
+
+def test_nothing_is_left_over_after_an_answer_at_the_last_moment():
+    for _ in range(20):
+        try:
+            within(0.002, lambda: time.sleep(0.002))
+        except Undecided:
+            pass
+        time.sleep(0.003)
+
+
+def test_refusals_of_sympy_are_undecided_and_errors_pass():
+    def refuse():
+        raise NotImplementedError("no method")
+
+    with pytest.raises(Undecided, match="no method"):
+        within(1, refuse)
+    with pytest.raises(ZeroDivisionError):
+        within(1, lambda: 1 / 0)
