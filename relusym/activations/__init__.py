@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator
 
 from relusym.activation import Activation
 from relusym.errors import InvalidRequest
@@ -55,6 +54,6 @@ def named(name: str) -> Activation:
     return found
 
 
-def catalogue() -> Iterator[Activation]:
+def catalogue() -> tuple[Activation, ...]:
     """All activations, in the order of `NAMES`."""
-    return (named(name) for name in NAMES)
+    return tuple(named(name) for name in NAMES)

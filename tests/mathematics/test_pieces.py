@@ -1,6 +1,7 @@
 """split(): any nesting of switches becomes disjoint intervals that mean the same function."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import sympy
@@ -197,7 +198,7 @@ piecewise_linear = st.recursive(lines, switched, max_leaves=4)
 @settings(max_examples=60, deadline=None)
 def test_random_piecewise_formulas_mean_the_same_after_the_split(expr, points):
     pieces = split(function(expr))
-    assert all(one < other for one, other in zip(pieces.breakpoints, pieces.breakpoints[1:], strict=False))
+    assert all(one < other for one, other in pairwise(pieces.breakpoints))
     for point in [*points, *pieces.breakpoints]:
         assert sympy.expand(at(pieces, point) - expr.subs(x, point)) == 0
 
