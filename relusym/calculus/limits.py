@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 
 import sympy
 from sympy import Expr, Symbol
@@ -41,6 +43,9 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
         return expr
     if expr == variable:
         return at
+    if expr.is_Pow and expr.exp.has(variable):
+        # limit(2**x, x, -oo) is oo in SymPy 1.14; the same power written with exp is 0.
+        expr = sympy.exp(expr.exp * sympy.log(expr.base), evaluate=False)
     by_parts = _limit_by_parts(expr, variable, at, side)
     if by_parts is not None:
         return by_parts
@@ -54,7 +59,28 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
         return sympy.nan
     if not _is_settled(limit):
         raise Undecided(f"limit of {expr} at {variable} = {at}: SymPy returns {limit}")
+    if at.is_infinite and not _is_plausible(expr, variable, 1 if at is sympy.oo else -1, limit):
+        raise Undecided(
+            f"limit of {expr} at {variable} = {at}: SymPy returns {limit}, far from values on the way"
+        )
     return limit
+
+
+def _is_plausible(expr: Expr, variable: Symbol, direction: int, limit: Expr) -> bool:
+    """Whether values far out fit the limit; no proof, a guard (True where parameters forbid it)."""
+    if expr.free_symbols - {variable} or not (limit.is_number or limit.is_infinite):
+        return True
+    function = sympy.lambdify(variable, expr, "math")
+    values = []
+    for distance in (30.0, 300.0, 1e4, 1e8):
+        with contextlib.suppress(ArithmeticError, ValueError, TypeError, NameError):
+            values.append(float(function(direction * distance)))
+    if limit.is_infinite:
+        sign = 1 if limit is sympy.oo else -1
+        pairs = list(itertools.pairwise(values))
+        return not pairs or any(sign * far > 0 and sign * near < sign * far for near, far in pairs)
+    goal = float(limit)
+    return not values or any(abs(value - goal) <= 0.25 * max(1.0, abs(goal)) for value in values)
 
 
 def _limit_by_parts(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr | None:

@@ -62,9 +62,7 @@ def at(pieces: Pieces, point):
 def test_pieces_tile_the_line_and_hold_no_switch(activation):
     for pieces in (split(activation), split(activation, parameter_values(activation))):
         ends = [-oo, *pieces.breakpoints, oo]
-        assert [(piece.lower, piece.upper) for piece in pieces.pieces] == list(
-            zip(ends, ends[1:], strict=False)
-        )
+        assert [(piece.lower, piece.upper) for piece in pieces.pieces] == list(pairwise(ends))
         assert len(pieces.values) == len(pieces.breakpoints)
         for piece in pieces.pieces:
             for switch in piece.expr.atoms(Piecewise, Abs, sign, Max, Min, Heaviside):

@@ -48,6 +48,12 @@ def test_limit_of_a_piecewise_at_infinity():
     assert limits_at_infinity(pieces_of(relu)) == (0, oo)
 
 
+def test_limit_of_a_power_at_minus_infinity():
+    assert limit(2**x, x, -oo) == oo
+    assert limits_at_infinity(pieces_of(2**x)) == (0, oo)
+    assert limits_at_infinity(pieces_of(x * 3**x)) == (0, oo)
+
+
 def test_slopes_of_celu_written_with_max_and_min():
     celu = Max(0, x) + 2 * (exp(Min(0, x) / 2) - 1)
     assert slopes(pieces_of(celu), sympy.S.Zero) == (1, 1)
