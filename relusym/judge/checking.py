@@ -17,7 +17,7 @@ from relusym.judge.laws import CallFailed, Subject, layout_findings
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, Report, call_line, hex_of, installed_versions
 from relusym.judge.strategies import gradients_for
-from relusym.judge.sweeps import Tally, inputs_of, note_on_zero, sweep
+from relusym.judge.sweeps import Sweep, Tally, inputs_of, note_on_zero, sweep
 
 DEFAULT_BOUNDS: Mapping[str, Bound] = {
     # What a kernel that computes in its own format reaches: some four roundings and one library function of
@@ -63,9 +63,9 @@ def check(
     lattices, the same ones for the same `seed`.
 
     An error may be `max_ulp` ulps, or what `bound` says, or by default what a backward-stable kernel of the
-    format reaches: 4 + 4 kappa forward, 8 + 8 kappa for derivatives, half an ulp more for backward. `within`
-    leaves out finite inputs larger than it, for functions which nobody computes there (sin of a huge
-    argument).
+    format reaches: 4 + 4 kappa forward, 8 + 8 kappa for derivatives, half an ulp more for backward. Of
+    finite inputs larger than `within` only a finite result is asked, for functions which nobody computes
+    there (sin of a huge argument).
 
     Returns a `Report`; an exception of fn is a finding of it. Raises `InvalidRequest` for unknown words, and
     `InvalidActivation` and `InvalidSubgradient` for a definition, parameter or policy that makes no sense.
@@ -98,9 +98,9 @@ def check(
             if all(finding.kind in ("layout", "input-changed") for finding in findings):
                 notes = (note_on_zero(subject, quantities[0], form),)
                 for output, (one, allowed) in enumerate(zip(expected, bounds, strict=True)):
-                    pairs = inputs_of(one, form, extra=extra, examples=examples, seed=seed, within=within)
-                    for x, gradient in pairs:
-                        total = total.plus(sweep(subject, output, one, x, gradient, allowed))
+                    over = Sweep(subject, output, one, allowed, within)
+                    for x, gradient in inputs_of(one, form, extra=extra, examples=examples, seed=seed):
+                        total = total.plus(sweep(over, x, gradient))
         except CallFailed as failure:
             total = Tally(findings=(failure.finding,))
     return _report(title, total, bounds, form, quantities, notes)
@@ -158,12 +158,12 @@ def _around(points: Iterable[float], form: Format) -> Array:
 
 
 def _sample(expected: Expectation, form: Format, extra: Array, seed: int) -> tuple[Array, Array | None]:
-    """Inputs on which layouts are compared: ordinary magnitudes, landmarks, and special values."""
+    """Inputs on which layouts are compared: ordinary magnitudes, breakpoints, and special values."""
     random = np.random.default_rng(seed)
     wide = np.concatenate([random.uniform(-30, 30, SAMPLE // 2), random.standard_normal(SAMPLE // 2)])
     with np.errstate(all="ignore"):
         x = wide.astype(form.dtype)
-        near = np.concatenate([expected.landmarks(form)[:32], extra[:16]])
+        near = np.concatenate([expected.breakpoints(form)[:32], extra[:16]])
         special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, form.smallest_subnormal], dtype=form.dtype)
         pool = np.concatenate([near, special])
     x[random.choice(SAMPLE, pool.size, replace=False)] = pool

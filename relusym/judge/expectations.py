@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -86,8 +86,14 @@ class Expectation:
 
     def at(self, x: Array, gradient: Array | None = None) -> Reference:
         """The correctly rounded values at these inputs (one dimension), remembered for the next kernel."""
-        bits = None if gradient is None else to_bits(gradient).tobytes()
-        return _remembered(self, x.dtype.name, to_bits(x).tobytes(), bits)
+        expected, bits = self, None
+        if gradient is not None and np.all(gradient == 1):
+            expected = replace(self, quantity=replace(self.quantity, name="", takes_gradient=False))
+        elif gradient is not None:
+            bits = to_bits(gradient).tobytes()
+        elif self.quantity.name:
+            expected = replace(self, quantity=replace(self.quantity, name=""))
+        return _remembered(expected, x.dtype.name, to_bits(x).tobytes(), bits)
 
     @cached_property
     def pieces(self) -> Pieces:
@@ -142,6 +148,10 @@ class Expectation:
         with np.errstate(over="ignore"):
             return to_format(round_to(places, form), form)
 
+    def breakpoints(self, form: Format) -> Array:
+        """The floats next to the breakpoints of the definition."""
+        return to_format(round_to(np.asarray(self._near_breakpoints, dtype=np.float64), form), form)
+
     @cached_property
     def _float_breakpoints(self) -> list[float]:
         """The breakpoints that a float equals exactly."""
@@ -176,7 +186,7 @@ def _expectation(
     return Expectation(activation, quantity, values, policy)
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=64)
 def _remembered(expected: Expectation, dtype: str, x: bytes, gradient: bytes | None) -> Reference:
     form = format_of(dtype)
     quantity = expected.quantity

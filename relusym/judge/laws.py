@@ -62,66 +62,95 @@ class Subject:
         return tuple(results)
 
 
-def pointwise(
-    x: Array,
-    got: Array,
-    expected: Reference,
-    known: Bools,
-    at_breakpoint: Bools,
+@dataclass(frozen=True)
+class Standard:
+    """What the results at some inputs are held to.
+
+    `known` says where the expectation is settled, and `trusted` where accuracy is asked for; elsewhere a
+    finite input must not give NaN, nor infinity for a finite value. `allowed` counts ulps of the expected
+    value; by `excused` ulps a result may lie beyond zero, for conditioning explains a change of sign.
+    """
+
+    reference: Reference
+    known: Bools
+    trusted: Bools
+    at_breakpoint: Bools
+    allowed: Floats
+    excused: Floats
+
+
+def standard(
+    reference: Reference,
     bound: Bound,
-    gradient: Array | None = None,
-) -> tuple[dict[str, Bools], Floats, Floats]:
+    *,
+    known: Bools,
+    trusted: Bools,
+    at_breakpoint: Bools,
+    gradient: Array | None,
+) -> Standard:
+    """The bound at each input.
+
+    With a gradient it is that of the derivative, times the gradient: where the derivative lies below the
+    normal range its ulp no longer shrinks, and a large gradient shows that.
+    """
+    condition = reference.condition
+    allowed, excused = bound.allowed(condition), bound.per_condition * condition
+    if gradient is not None:
+        form = format_of(reference.value.dtype)
+        with np.errstate(all="ignore"):
+            times = np.abs(gradient.astype(np.float64))
+            product = np.maximum(np.abs(reference.value.astype(np.float64)), form.smallest_subnormal)
+            below = product < form.smallest_normal * times
+            # The condition of the product, taken with the floor of the derivative instead of its own.
+            inner = condition * (np.maximum(product, form.smallest_normal) / (form.smallest_normal * times))
+            spacing = form.smallest_subnormal * times / ulp(reference.value)
+            floor = np.where(below & np.isfinite(spacing), bound.allowed(inner) * spacing, 0.0)
+        allowed, excused = allowed + floor, excused + floor
+    return Standard(reference, known, trusted, at_breakpoint, allowed, excused)
+
+
+def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools], Floats, Floats]:
     """Which inputs break which law (each input at most one), the errors in ulps, and error/allowed.
 
-    `known` says where the expectation is settled; NaN inputs are always judged. Errors count at the others as
-    0.
+    NaN inputs are always judged. Where the expectation is not settled or not trusted, errors count as 0.
     """
-    value, offset = expected.value, expected.offset
+    value, offset = held_to.reference.value, held_to.reference.offset
+    known, allowed = held_to.known, held_to.allowed
     with np.errstate(all="ignore"):
         numbers: Floats = x.astype(np.float64)
         wanted: Floats = value.astype(np.float64)
         results: Floats = got.astype(np.float64)
         error = error_in_ulps(got, value, offset)
-        allowed = bound.allowed(expected.condition)
         exact = exact_value(value, offset)
-        if gradient is not None:
-            allowed = allowed + _from_underflow(exact, gradient, value, bound)
         missing = np.isnan(numbers)
         infinite = np.isinf(numbers)
         finite = ~missing & ~infinite & known & ~np.isnan(wanted)
+        trusted = finite & held_to.trusted
         wrong = error > allowed
         # A result on the wrong side of zero is excused only where conditioning explains a change of sign.
         crossing = np.abs(wanted / ulp(value) + offset)
-        excused = crossing <= bound.per_condition * expected.condition
+        excused = crossing <= held_to.excused
         tiny = (np.abs(wanted) < format_of(value.dtype).smallest_normal) | (
             np.abs(numbers) < format_of(value.dtype).smallest_normal
         )
         broken = {
             "nan-swallowed": missing & ~np.isnan(results),
             "limit": infinite & known & (wrong | (np.isinf(wanted) & (results != wanted))),
-            "kink": finite & at_breakpoint & wrong,
+            "kink": trusted & held_to.at_breakpoint & wrong,
             "nan": finite & np.isnan(results),
             "overflow": finite & np.isinf(results) & np.isfinite(wanted) & wrong,
-            "subnormal": finite & wrong & (results == 0) & (wanted != 0) & tiny,
-            "sign": finite & (results * np.sign(exact) < 0) & ~excused,
-            "accuracy": finite & wrong,
+            "subnormal": trusted & wrong & (results == 0) & (wanted != 0) & tiny,
+            "sign": trusted & (results * np.sign(exact) < 0) & ~excused,
+            "accuracy": trusted & wrong,
         }
     taken = np.zeros(x.shape, dtype=bool)
     for kind, mask in broken.items():
         broken[kind] = mask & ~taken
         taken |= mask
-    judged = finite | (infinite & known)
+    judged = trusted | (infinite & known)
     with np.errstate(all="ignore"):
         ratio = np.where(judged & (error > 0), error / allowed, 0.0)
     return broken, np.where(judged, error, 0.0), ratio
-
-
-def _from_underflow(exact: Floats, gradient: Array, value: Array, bound: Bound) -> Floats:
-    """What gradient * f' may lose more where f' alone lies below the normal range: its ulp stops shrinking there."""
-    form = format_of(value.dtype)
-    size = np.abs(gradient.astype(np.float64))
-    carried = bound.constant * size * form.smallest_subnormal / ulp(value)
-    return np.where(np.abs(exact) < size * form.smallest_normal, carried, 0.0)
 
 
 def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[Array, ...]:

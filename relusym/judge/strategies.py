@@ -94,6 +94,8 @@ def lattices(form: Format, landmarks: Array, *, most: int = 256) -> SearchStrate
 def drawn_points(form: Format, landmarks: Array, *, examples: int, seed: int) -> Array:
     """The points of so many drawn lattices, always the same for one seed, whatever profile is loaded."""
     found: list[Array] = []
+    if examples < 1:
+        return np.zeros(0, dtype=form.dtype)
 
     @seeded(seed)
     @settings(
@@ -113,7 +115,7 @@ def drawn_points(form: Format, landmarks: Array, *, examples: int, seed: int) ->
 
     run: Callable[[], None] = draw
     run()
-    return np.concatenate(found) if found else np.zeros(0, dtype=form.dtype)
+    return np.concatenate(found)
 
 
 def edge_points(form: Format) -> Array:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relusym.floats import Array, Format, all_values, format_of
+from relusym.floats import Array, Format, all_values, format_of, neighbours
 from relusym.judge.expectations import Expectation, Quantity
-from relusym.judge.laws import Subject, kind_of_result, pointwise, simpler, simplicity
+from relusym.judge.laws import Standard, Subject, kind_of_result, pointwise, simpler, simplicity, standard
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of
-from relusym.judge.strategies import gradients_for, inputs_for
+from relusym.judge.strategies import CLOSE, gradients_for, inputs_for
 
 MEANINGS: Mapping[str, str] = {
     "accuracy": "too inaccurate",
@@ -54,45 +54,71 @@ class Tally:
 
 
 def inputs_of(
-    expected: Expectation,
-    form: Format,
-    *,
-    extra: Array,
-    examples: int,
-    seed: int,
-    within: float | None,
+    expected: Expectation, form: Format, *, extra: Array, examples: int, seed: int
 ) -> list[tuple[Array, Array | None]]:
     """What to call the kernel with: inputs, and gradients where it takes one.
 
     All values of a 16-bit format, first with gradient 1 and then with a random one for each input; of a
     larger format the surroundings of landmarks and drawn lattices, with random gradients, one in four being
-    1.
+    1, and separately those of the extra points: the others are the same for every kernel.
     """
+    takes_gradient = expected.quantity.takes_gradient
     if form.bits == 16:
         x = all_values(form)
-    else:
-        x = inputs_for(form, np.concatenate([expected.landmarks(form), extra]), examples=examples, seed=seed)
-    if within is not None:
+        if not takes_gradient:
+            return [(x, None)]
+        return [(x, np.ones(x.size, dtype=form.dtype)), (x, gradients_for(x, seed=seed))]
+    parts = [inputs_for(form, expected.landmarks(form), examples=examples, seed=seed)]
+    if extra.size:
+        parts.append(neighbours(extra, CLOSE))
+    return [(x, _mixed_gradients(x, seed) if takes_gradient else None) for x in parts]
+
+
+def _mixed_gradients(x: Array, seed: int) -> Array:
+    random = gradients_for(x, seed=seed)
+    return np.where(np.arange(x.size) % 4 == 0, np.ones(1, dtype=x.dtype), random)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One of the results of a kernel, and what it is held to; see `check` for `within`."""
+
+    subject: Subject
+    output: int
+    expected: Expectation
+    bound: Bound
+    within: float | None = None
+
+    def run(self, x: Array, gradient: Array | None) -> tuple[Array, Standard]:
+        """The kernel's results at these inputs, and the standard."""
+        got = np.asarray(kind_of_result(self.subject, x, gradient)[self.output])
+        return got, self.standard(x, gradient)
+
+    def standard(self, x: Array, gradient: Array | None) -> Standard:
+        """What is expected at these inputs, and how exactly."""
+        reference = self.expected.at(x, gradient)
+        known = self.expected.known(x)
+        known[reference.undecided] = False
+        if gradient is not None:
+            known &= np.isfinite(gradient)
         with np.errstate(invalid="ignore"):
-            x = x[~(np.isfinite(x) & (np.abs(x.astype(np.float64)) > within))]
-    if not expected.quantity.takes_gradient:
-        return [(x, None)]
-    random, one = gradients_for(x, seed=seed), np.ones(x.size, dtype=form.dtype)
-    if form.bits == 16:
-        return [(x, one), (x, random)]
-    return [(x, np.where(np.arange(x.size) % 4 == 0, one, random))]
+            far = np.abs(x.astype(np.float64)) > (np.inf if self.within is None else self.within)
+        return standard(
+            reference,
+            self.bound,
+            known=known,
+            trusted=~far,
+            at_breakpoint=self.expected.at_breakpoint(x),
+            gradient=gradient,
+        )
 
 
-def sweep(
-    subject: Subject, output: int, expected: Expectation, x: Array, gradient: Array | None, bound: Bound
-) -> Tally:
+def sweep(over: Sweep, x: Array, gradient: Array | None) -> Tally:
     """Call the kernel once with all these inputs and judge one of its results at each of them."""
-    got = np.asarray(kind_of_result(subject, x, gradient)[output])
-    reference = expected.at(x, gradient)
-    known = _judged(expected, x, gradient, reference.undecided)
-    broken, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound, gradient)
+    got, held_to = over.run(x, gradient)
+    broken, error, ratio = pointwise(x, got, held_to)
     findings = [
-        _shrunk(kind, np.flatnonzero(mask), subject, output, expected, x, gradient, bound)
+        _shrunk(kind, np.flatnonzero(mask), over, x, gradient)
         for kind, mask in broken.items()
         if np.any(mask)
     ]
@@ -106,28 +132,11 @@ def sweep(
         max_ratio=float(np.max(ratio, initial=0.0)),
         tested=int(x.size),
         unfaithful=int(np.count_nonzero(error >= 1)),
-        undecided=int(reference.undecided.size),
+        undecided=int(held_to.reference.undecided.size),
     )
 
 
-def _judged(expected: Expectation, x: Array, gradient: Array | None, undecided: Array) -> Array:
-    known = expected.known(x)
-    known[undecided] = False
-    if gradient is not None:
-        known &= np.isfinite(gradient)
-    return known
-
-
-def _shrunk(
-    kind: str,
-    failing: Array,
-    subject: Subject,
-    output: int,
-    expected: Expectation,
-    x: Array,
-    gradient: Array | None,
-    bound: Bound,
-) -> Finding:
+def _shrunk(kind: str, failing: Array, over: Sweep, x: Array, gradient: Array | None) -> Finding:
     """The finding at the simplest input that shows it, which need not be among those swept."""
     form = format_of(x.dtype)
     at = failing[np.argmin(simplicity(x[failing]))]
@@ -140,27 +149,21 @@ def _shrunk(
             gradients = np.concatenate([gradients, one, np.repeat(gradient[at : at + 1], fewer.size)])
             fewer = np.concatenate([fewer, fewer])
         candidates = np.concatenate([candidates, fewer])
-    chosen, first = None, None
-    got = np.asarray(kind_of_result(subject, candidates, gradients)[output])
-    reference = expected.at(candidates, gradients)
-    known = _judged(expected, candidates, gradients, reference.undecided)
-    broken, error, ratio = pointwise(
-        candidates, got, reference, known, expected.at_breakpoint(candidates), bound, gradients
-    )
+    got, held_to = over.run(candidates, gradients)
+    broken, error, ratio = pointwise(candidates, got, held_to)
     still = np.flatnonzero(broken[kind])
     if still.size:
         order = simplicity(candidates[still])
         if gradients is not None:
             order = order * 2**20 + simplicity(gradients[still])
         chosen = int(still[np.argmin(order)])
-        return _finding(kind, candidates, gradients, got, reference.value, error, ratio, chosen, failing.size)
+        return _finding(
+            kind, candidates, gradients, got, held_to.reference.value, error, ratio, chosen, failing.size
+        )
     # Alone it is right: the error depends on the company the input keeps. Show it where it was seen.
-    first = int(at)
-    got = np.asarray(kind_of_result(subject, x, gradient)[output])
-    reference = expected.at(x, gradient)
-    known = _judged(expected, x, gradient, reference.undecided)
-    _, error, ratio = pointwise(x, got, reference, known, expected.at_breakpoint(x), bound, gradient)
-    return _finding(kind, x, gradient, got, reference.value, error, ratio, first, failing.size)
+    got, held_to = over.run(x, gradient)
+    _, error, ratio = pointwise(x, got, held_to)
+    return _finding(kind, x, gradient, got, held_to.reference.value, error, ratio, int(at), failing.size)
 
 
 def _finding(
