@@ -15,10 +15,11 @@ from relusym.activation import Activation
 from relusym.calculus.derivatives import derivative, parameter_gradient
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import Format
+from relusym.floats import FORMATS, Format
 from relusym.pieces import Pieces, split
 from relusym_codegen.enclosures import enclosure
 from relusym_codegen.literals import below, is_exact, nearest
+from relusym_codegen.primitives import Hypot, InverseQuadratic
 from relusym_codegen.program import Builder, Operand, Program, evaluate
 from relusym_codegen.rewrites import stabilise
 from relusym_codegen.tails import Tail, tail
@@ -165,7 +166,8 @@ def _stable_form(expr: Expr, variable: Symbol, order: int, by: Symbol, lower: Ex
     if not stable.is_Add:
         return stable
     candidates = [stable]
-    for rearranged in (sympy.factor_terms(stable), _over_one_denominator(stable)):
+    elementary = stabilise(sympy.diff(expr, by, order), variable)
+    for rearranged in (sympy.factor_terms(stable), _over_one_denominator(stable), elementary, _over_one_denominator(elementary)):
         candidate = stabilise(rearranged, variable)
         # a rearrangement must bring in no exponential of its own: it could be one that grows
         if candidate not in candidates and candidate.atoms(sympy.exp) <= stable.atoms(sympy.exp):
@@ -173,21 +175,19 @@ def _stable_form(expr: Expr, variable: Symbol, order: int, by: Symbol, lower: Ex
     if len(candidates) == 1:
         return stable
     scores = [_measured_loss(candidate, variable, lower, upper) for candidate in candidates]
-    return candidates[min(range(len(scores)), key=lambda index: round(2 * scores[index]))]
+    least = min(scores)
+    good = [candidate for candidate, score in zip(candidates, scores, strict=True) if score <= least + 0.25]
+    return min(good, key=lambda candidate: int(sympy.count_ops(candidate)))
 
 
 def _over_one_denominator(expr: Expr) -> Expr:
     """One fraction with a factored numerator; hypotenuses are opened there, so that r^2 - x^2 can become c."""
-    from relusym_codegen.primitives import Hypot
-
-    opened = expr.replace(Hypot, lambda u, c: sympy.sqrt(u**2 + c))
+    opened = expr.replace(InverseQuadratic, InverseQuadratic.definition).replace(Hypot, Hypot.definition)
     return sympy.factor(sympy.together(opened), deep=False)
 
 
 def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> float:
     """Largest error in float64 ulps beyond what the condition number explains, on points of the interval."""
-    from relusym.floats import FORMATS
-
     form = FORMATS["float64"]
     free = sorted(expr.free_symbols - {variable}, key=str)
     expr = expr.subs(dict.fromkeys(free, sympy.S.One))
@@ -199,7 +199,12 @@ def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> fl
     for at, value in zip(points, got, strict=True):
         exact = enclosure(expr, variable, at)
         nearby = enclosure(expr, variable, at + at / 2**30)
-        if exact is None or nearby is None or abs(exact) < 2.0**-960 or not np.isfinite(value):
+        if exact is None or nearby is None or not np.isfinite(value):
+            continue
+        if exact == 0:
+            worst = max(worst, 0.0 if value == 0 else float("inf"))
+            continue
+        if abs(exact) < 2.0**-960:
             continue
         condition = abs(float(((nearby - exact) / exact).mid())) * 2.0**30
         error = abs(float(((exact - value) / exact).mid())) / form.epsilon
@@ -207,7 +212,7 @@ def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> fl
     return worst
 
 
-_POINTS: tuple[Fraction, ...] = tuple(
+_POINTS: tuple[Fraction, ...] = tuple(Fraction(whole, 2) for whole in range(-8, 9) if whole) + tuple(
     sign * Fraction(mantissa) * Fraction(2) ** exponent
     for sign in (-1, 1)
     for exponent in (-60, -40, -26, -20, -14, -10, *range(-7, 7), 9, 12, 16, 20, 26, 40)

@@ -248,6 +248,57 @@ class Tanh(Bounded):
         return b("tanh", u)
 
 
+class TanhExp(Decaying):
+    """tanh(exp(u)), which falls like exp(u) on the left."""
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return Sech2(exp(u)) * exp(u)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return tanh(exp(u))
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        return b("tanh", b("exp", b("min", u, 8.0)))
+
+    @staticmethod
+    def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+        half = b("exp", b("mul", b("min", u, 8.0), 0.5))
+        # tanh(e) is e to half an ulp below 2^-30, and tanh(exp(8)) is 1
+        near = b("div", b("tanh", _square(b, half)), half)
+        return b("select", b("lt", u, -21.0), half, near), half
+
+    @staticmethod
+    def mark(b: Builder, u: Operand) -> None:
+        """Its exponential is of u, not of |u|: nothing to share."""
+
+
+class Sech(Decaying):
+    """1 / cosh(u)."""
+
+    even = True
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return -Tanh(u) * Sech(u)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return 1 / sympy.cosh(u)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        decay = _decay(b, u)
+        return b("div", b("mul", decay, 2.0), b("add", _square(b, decay), 1.0))
+
+    @staticmethod
+    def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+        half = _half_decay(b, u)
+        return b("div", b("mul", half, 2.0), b("add", _square(b, _decay(b, u)), 1.0)), half
+
+
 class Sech2(Decaying):
     """1 - tanh(u)^2."""
 
@@ -285,11 +336,32 @@ class TanhGap(Stable):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        core = approximants.named("tanh_gap", b.work_format)
-        inner = b("max", b("min", u, core.upper), core.lower)
-        square = _square(b, inner)
-        near = b("mul", b("mul", square, inner), core.horner(b, square))
-        return b("select", b("lt", b("abs", u), core.upper), near, b("sub", u, b("tanh", u)))
+        return _odd_gap(b, u, "tanh_gap", "tanh")
+
+
+class SineGap(Stable):
+    """u - sin(u): a polynomial times u^3 where the subtraction would cancel."""
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return 2 * sympy.sin(u / 2) ** 2
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return u - sympy.sin(u)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        return _odd_gap(b, u, "sine_gap", "sin")
+
+
+def _odd_gap(b: Builder, u: Operand, core_name: str, operation: str) -> Operand:
+    """u - operation(u), an odd function of order u^3: by its core near 0, by subtraction elsewhere."""
+    core = approximants.named(core_name, b.work_format)
+    inner = b("max", b("min", u, core.upper), core.lower)
+    square = _square(b, inner)
+    near = b("mul", b("mul", square, inner), core.horner(b, square))
+    return b("select", b("lt", b("abs", u), core.upper), near, b("sub", u, b(operation, u)))
 
 
 class LogCosh(Stable):
@@ -430,8 +502,8 @@ class Erfc(Decaying):
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        if "erfc" in b.native:
-            return b("erfc", u), 1.0
+        if "erfc" in b.native and b.work_format.bits == 32:
+            return b("erfc", u), 1.0  # underflows at |x| = 14: what x makes of it stays a few subnormal ulps
         scaled, magnitude = _erfc_scaled(b, u)
         half = b("exp", b("mul", _square(b, magnitude), -0.5))
         negative = b("lt", u, 0.0)
@@ -500,10 +572,56 @@ class Hypot(Stable):
     @staticmethod
     def expansion(b: Builder, u: Operand, c: Operand) -> Operand:
         magnitude = b("abs", u)
-        # beyond 2^(emax/2 - 1) the square adds less than half an ulp for every c below 2^(emax/2)
-        edge = 2.0 ** (b.work_format.max_exponent // 2 - 1)
-        root = b("sqrt", b("add", _square(b, b("min", magnitude, edge)), c))
+        root = b("sqrt", b("add", _square(b, b("min", magnitude, _square_edge(b))), c))
         return b("max", magnitude, root)
+
+
+class InverseQuadratic(Bounded):
+    """1 / (u^2 + c) for c > 0, without overflow of the square."""
+
+    even = True
+
+    @staticmethod
+    def slope(u: Expr, c: Expr) -> Expr:
+        return -2 * u * InverseQuadratic(u, c) ** 2
+
+    @staticmethod
+    def second_slope(u: Expr, c: Expr) -> Expr:
+        return -(InverseQuadratic(u, c) ** 2)
+
+    @staticmethod
+    def definition(u: Expr, c: Expr) -> Expr:
+        return 1 / (u**2 + c)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand, c: Operand) -> Operand:
+        near = b("div", 1.0, b("add", _square(b, u), c))
+        far = _square(b, b("div", 1.0, u))
+        return b("select", b("lt", b("abs", u), _square_edge(b)), near, far)
+
+
+class Log1pSquare(Stable):
+    """log(1 + u^2), without overflow of the square."""
+
+    even = True
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return 2 * u * InverseQuadratic(u, sympy.S.One)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return log(1 + u**2)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        far = b("mul", b("log", b("abs", u)), 2.0)
+        return b("select", b("lt", b("abs", u), _square_edge(b)), b("log1p", _square(b, u)), far)
+
+
+def _square_edge(b: Builder) -> float:
+    """2^(emax/2 - 1): beyond it u^2 + c is u^2 to less than half an ulp for every c below 2^(emax/2)."""
+    return float(2.0 ** (b.work_format.max_exponent // 2 - 1))
 
 
 class HypotMean(Stable):
@@ -549,6 +667,8 @@ class HypotRatio(Bounded):
 
 
 FAMILY: tuple[type[Stable], ...] = (
-    Expm1, Expm1Gap, Log1p, Sigmoid, SigmoidSlope, Softplus, SigmoidEntropy, Tanh, Sech2, TanhGap, LogCosh,
+    Expm1, Expm1Gap, Log1p, Sigmoid, SigmoidSlope, Softplus, SigmoidEntropy, Tanh, TanhExp, Sech, Sech2,
+    TanhGap, SineGap, LogCosh,
     TanhSoftplus, TanhSoftplusSlope, TanhSoftplusBend, Erfc, Erf, Hypot, HypotMean, HypotRatio,
+    InverseQuadratic, Log1pSquare,
 )  # fmt: skip

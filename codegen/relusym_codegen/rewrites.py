@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy
-from sympy import Add, Expr, Mul, Pow, Rational, Symbol, cos, erf, erfc, exp, log, sin, sinh, tanh
+from sympy import Add, Expr, Mul, Pow, Rational, Symbol, cos, cosh, erf, erfc, exp, log, sin, sinh, tanh
 
 from relusym_codegen.primitives import (
     Erf,
@@ -20,14 +20,19 @@ from relusym_codegen.primitives import (
     Hypot,
     HypotRatio,
     HypotMean,
+    InverseQuadratic,
     Log1p,
+    Log1pSquare,
     LogCosh,
+    Sech,
     Sech2,
     Sigmoid,
     SigmoidEntropy,
     SigmoidSlope,
+    SineGap,
     Softplus,
     Tanh,
+    TanhExp,
     TanhGap,
     TanhSoftplus,
 )
@@ -63,6 +68,10 @@ SUM_RULES: tuple[SumRule, ...] = (
             lambda u: (sin(u / 2) + cos(u / 2)) ** 2),
     SumRule("sin(u) - 1 = -(sin(u/2) - cos(u/2))^2", sin, 1, sympy.Integer(-1),
             lambda u: -((sin(u / 2) - cos(u / 2)) ** 2)),
+    SumRule("cosh(u) - 1 = 2 sinh(u/2)^2", cosh, 1, sympy.Integer(-1), lambda u: 2 * sinh(u / 2) ** 2),
+    SumRule("cosh(u) + 1 = 2 cosh(u/2)^2", cosh, 1, sympy.Integer(1), lambda u: 2 * cosh(u / 2) ** 2),
+    SumRule("sinh(u)^2 + 1 = cosh(u)^2", sinh, 2, sympy.Integer(1), lambda u: cosh(u) ** 2),
+    SumRule("cosh(u)^2 - 1 = sinh(u)^2", cosh, 2, sympy.Integer(-1), lambda u: sinh(u) ** 2),
     SumRule("sin(u)^2 - 1 = -cos(u)^2", sin, 2, sympy.Integer(-1), lambda u: -cos(u) ** 2),
     SumRule("cos(u)^2 - 1 = -sin(u)^2", cos, 2, sympy.Integer(-1), lambda u: -sin(u) ** 2),
 )  # fmt: skip
@@ -83,18 +92,22 @@ def _unary(head: type, result: Callable[[Expr], Expr]) -> Callable[[Expr], Expr 
 
 def _log(node: Expr) -> Expr | None:
     argument = node.args[0]
-    if isinstance(argument, sympy.cosh):
+    if isinstance(argument, cosh):
         return LogCosh(argument.args[0])
     if isinstance(argument, Sigmoid):
         return -Softplus(-argument.args[0])
     if isinstance(argument, Add) and (rest := argument - 1).free_symbols and not rest.is_number:
         if 1 in argument.args:
+            if rest.is_Pow and rest.exp == 2:
+                return Log1pSquare(rest.base)
             return Softplus(rest.args[0]) if isinstance(rest, exp) else Log1p(rest)
     return None
 
 
 def _tanh(node: Expr) -> Expr:
     argument = node.args[0]
+    if isinstance(argument, exp):
+        return TanhExp(argument.args[0])
     return TanhSoftplus(argument.args[0]) if isinstance(argument, Softplus) else Tanh(argument)
 
 
@@ -107,12 +120,24 @@ def _power(node: Expr) -> Expr | None:
             scale, factors = exponentials[0].as_independent(exp, as_Add=False)
             if isinstance(factors, exp) and base - exponentials[0] == scale:
                 return (Sigmoid(-factors.args[0]) / scale) ** -exponent
-    if isinstance(base, sympy.cosh) and exponent == -2:
-        return Sech2(base.args[0])
-    if exponent.is_Rational and exponent.q == 2 and (split := _square_plus_constant(base)) is not None:
+    if isinstance(base, cosh) and exponent.is_Integer and exponent < 0:
+        half, odd = divmod(-int(exponent), 2)
+        return Sech2(base.args[0]) ** half * Sech(base.args[0]) ** odd
+    falling = exponent.is_Integer and exponent < 0
+    if (falling or (exponent.is_Rational and exponent.q == 2)) and (split := _square_plus_constant(base)) is not None:
         scale, u, c = split
-        return (sympy.sqrt(scale) * Hypot(u, c)) ** exponent.p
+        return scale**exponent * _hypot_power(u, c, int(2 * exponent))
+    if isinstance(base, Hypot) and exponent.is_Integer and exponent < -1:
+        return _hypot_power(*base.args, int(exponent))
     return None
+
+
+def _hypot_power(u: Expr, c: Expr, power: int) -> Expr:
+    """sqrt(u^2 + c)^power, a falling one by the reciprocal of u^2 + c as far as it goes."""
+    if power > 0:
+        return Hypot(u, c) ** power
+    pairs, odd = divmod(-power, 2)
+    return InverseQuadratic(u, c) ** pairs / Hypot(u, c) ** odd
 
 
 def _square_plus_constant(base: Expr) -> tuple[Expr, Expr, Expr] | None:
@@ -139,8 +164,12 @@ def _product(node: Expr) -> Expr | None:
             return node / base / partner * Sigmoid(base.args[0])
         if isinstance(base, Sigmoid) and (partner := Sigmoid(-base.args[0])) in powers:
             return node / base / partner * SigmoidSlope(base.args[0])
-        if isinstance(base, sinh) and powers.get(sympy.cosh(base.args[0]), 0) == -1:
-            return node / base * sympy.cosh(base.args[0]) * Tanh(base.args[0])
+        if isinstance(base, cosh) and Sech2(base.args[0]) in powers:
+            return node / base / Sech2(base.args[0]) * Sech(base.args[0])
+        if isinstance(base, sinh) and Sech(base.args[0]) in powers:
+            return node / base / Sech(base.args[0]) * Tanh(base.args[0])
+        if isinstance(base, sinh) and powers.get(cosh(base.args[0]), 0) == -1:
+            return node / base * cosh(base.args[0]) * Tanh(base.args[0])
     return None
 
 
@@ -158,7 +187,7 @@ def _sum(node: Expr) -> Expr | None:
                     rest = [other for place, other in enumerate(terms) if place != index]
                     rest.remove(partner)
                     return Add(*rest, cofactor * rule.result(base.args[0]))
-    return _sine_cosine(terms) or _expm1_gap(terms) or _entropy(terms) or _tanh_gap(terms) or _hypot_mean(terms) or _hypot_ratio(terms)
+    return _sine_cosine(terms) or _expm1_gap(terms) or _entropy(terms) or _tanh_gap(terms) or _sine_gap(terms) or _hyperbolic(terms) or _hypot_gap(terms) or _hypot_mean(terms) or _hypot_ratio(terms)
 
 
 def _sine_cosine(terms: list[Expr]) -> Expr | None:
@@ -209,6 +238,43 @@ def _tanh_gap(terms: list[Expr]) -> Expr | None:
             if not cofactor.has(Tanh) and (partner := -cofactor * hyperbolic.args[0]) in terms:
                 rest = [other for other in terms if other not in (term, partner)]
                 return Add(*rest, -cofactor * TanhGap(hyperbolic.args[0]))
+    return None
+
+
+def _sine_gap(terms: list[Expr]) -> Expr | None:
+    """c u - c sin(u)."""
+    for term in terms:
+        for sine in term.atoms(sin):
+            cofactor = term / sine
+            if not cofactor.has(sin) and (partner := -cofactor * sine.args[0]) in terms:
+                rest = [other for other in terms if other not in (term, partner)]
+                return Add(*rest, -cofactor * SineGap(sine.args[0]))
+    return None
+
+
+def _hyperbolic(terms: list[Expr]) -> Expr | None:
+    """c exp(u) - c exp(-u) = 2 c sinh(u); c exp(u) + c exp(-u) = 2 c cosh(u)."""
+    for term in terms:
+        for member in term.atoms(exp):
+            u, cofactor = member.args[0], term / member
+            if cofactor.has(exp) or u.could_extract_minus_sign():
+                continue
+            for sign, result in ((-1, sinh), (1, cosh)):
+                if (partner := sign * cofactor * exp(-u)) in terms:
+                    rest = [other for other in terms if other not in (term, partner)]
+                    return Add(*rest, 2 * cofactor * result(u))
+    return None
+
+
+def _hypot_gap(terms: list[Expr]) -> Expr | None:
+    """c sqrt(u^2 + d) - c sqrt(d) = c u^2 / (sqrt(u^2 + d) + sqrt(d))."""
+    for term in terms:
+        for root in term.atoms(Hypot):
+            u, c = root.args
+            cofactor = term / root
+            if not cofactor.has(Hypot) and (partner := -cofactor * sympy.sqrt(c)) in terms:
+                rest = [other for other in terms if other not in (term, partner)]
+                return Add(*rest, cofactor * u**2 / (root + sympy.sqrt(c)))
     return None
 
 

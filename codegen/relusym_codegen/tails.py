@@ -111,8 +111,19 @@ def _limit(expr: Expr, variable: Symbol, side: int) -> Expr:
         first = enclosure(expr, variable, Fraction(side * 2**near))
         second = enclosure(expr, variable, Fraction(side * 2**far))
         if first is not None and second is not None:
+            if _oscillates(expr, variable, side, near):
+                return sympy.nan
             return _settled(first, second, near, far)
     return sympy.nan
+
+
+def _oscillates(expr: Expr, variable: Symbol, side: int, exponent: int) -> bool:
+    """Whether a formula with sines in it takes both signs far out."""
+    if not expr.has(sympy.sin, sympy.cos):
+        return False
+    balls = [enclosure(expr, variable, Fraction(side * (16 + step) * 2 ** (exponent - 4))) for step in range(16)]
+    signs = {ball > 0 for ball in balls if ball is not None}
+    return len(signs) > 1
 
 
 def _settled(first: arb, second: arb, near: int, far: int) -> Expr:

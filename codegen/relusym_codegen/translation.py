@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 
 import sympy
-from sympy import Expr, Mul, Symbol
+from sympy import Expr, Mul, Rational, Symbol
 
 from relusym.errors import InvalidRequest
-from relusym_codegen.primitives import Bounded, Decaying, Stable
+from relusym_codegen.primitives import Bounded, Decaying, InverseQuadratic, Stable
 from relusym_codegen.program import Builder, Operand
 
 _ELEMENTARY: dict[type, str] = {
@@ -140,14 +141,14 @@ def _product(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Oper
     below: list[Expr] = []
     for factor in Mul.make_args(factors):
         base, exponent = (factor, sympy.S.One) if isinstance(factor, sympy.exp) else factor.as_base_exp()
-        if exponent == -1:
-            below.append(base)
+        if exponent.is_Rational and exponent.q in (1, 2) and -6 <= exponent < 0:
+            below += [base ** Rational(1, exponent.q)] * int(-exponent.p)
         else:
             above.append(factor)
     # Exponentials and bounded factors first, then a constant below 1: what follows cannot overflow unless the product does.
     # Second halves of decaying factors last: the product underflows only if its value does.
     halved = {factor for factor in _halved_factors(expr) if isinstance(factor, Decaying)}
-    tame = [factor for factor in above if isinstance(factor, Bounded | sympy.exp | sympy.sin | sympy.cos)]
+    tame = [factor for factor in above if _comes_first(factor)]
     growing = [factor for factor in above if factor not in tame]
     value: Operand | None = None
     last: list[Operand] = []
@@ -162,17 +163,45 @@ def _product(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Oper
     small = bool(abs(constant) < 1)
     if small and value is not None:
         value, constant = _scaled(b, value, constant), sympy.S.One
-    for index, factor in enumerate(growing):
-        value = _times(b, value, factor, operands)
+    for index, (factor, divides) in enumerate(_alternating(growing, below)):
+        operand = _translate(b, factor, operands)
+        if value is None:
+            value = b("div", 1.0, operand) if divides else operand
+        elif divides and below == [factor]:
+            value = b("div", value, operand)
+        else:
+            value = b("mul", value, b("div", 1.0, operand) if divides else operand)
         if small and index == 0:
             value, constant = _scaled(b, value, constant), sympy.S.One
-    for factor in below:
-        denominator = _translate(b, factor, operands)
-        value = b("div", 1.0 if value is None else value, denominator)
     value = _scaled(b, value, constant)
-    for second in last:
-        value = b("mul", value, second)
+    if last:
+        # the second halves together first: one of them may grow, and only the last product may underflow
+        value = b("mul", value, functools.reduce(functools.partial(b, "mul"), last))
     return value
+
+
+def _comes_first(factor: Expr) -> bool:
+    bounded = isinstance(factor, Bounded | sympy.exp | sympy.sin | sympy.cos)
+    return bounded and not isinstance(factor, InverseQuadratic)
+
+
+def _alternating(growing: list[Expr], below: list[Expr]) -> list[tuple[Expr, bool]]:
+    """Single factors (False) and divisors (True) in turn, so that neither overflow nor underflow builds up.
+
+    Small integer powers are taken apart; a divisor that stands more than once is multiplied in by its reciprocal.
+    """
+    singles = [base for factor in growing for base in _single_factors(factor)]
+    up = [(base, False) for base in singles if not isinstance(base, InverseQuadratic)]
+    down = [(base, True) for base in below] + [(base, False) for base in singles if isinstance(base, InverseQuadratic)]
+    turns = [pair for pairs in itertools.zip_longest(up, down) for pair in pairs if pair is not None]
+    return turns
+
+
+def _single_factors(factor: Expr) -> list[Expr]:
+    base, exponent = factor.as_base_exp()
+    if exponent.is_Rational and exponent.q in (1, 2) and 1 < exponent <= 4:
+        return [base ** Rational(1, exponent.q)] * int(exponent.p)
+    return [factor]
 
 
 def _scaled(b: Builder, value: Operand | None, constant: Expr) -> Operand:

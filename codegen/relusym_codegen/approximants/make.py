@@ -40,6 +40,11 @@ def _tanh_gap(v: Real) -> Real:
     return (u - mp.tanh(u)) / u**3
 
 
+def _sine_gap(v: Real) -> Real:
+    """(u - sin u) / u^3 as a function of v = u^2."""
+    return mp.fsum((-v) ** k / mp.factorial(2 * k + 3) for k in range(40))
+
+
 def _expm1_gap(u: Real) -> Real:
     """(u exp(u) - expm1(u)) / u^2, whose Taylor coefficients are (k + 1) / (k + 2)!."""
     return mp.fsum((k + 1) * u**k / mp.factorial(k + 2) for k in range(64))
@@ -50,9 +55,10 @@ CORES: tuple[tuple[str, Callable[[Real], Real], tuple[Real, Real], dict[str, int
     ("erfcx", _erfcx, (-1, mpmath.mpf(25) / 31), {"float32": 11, "float64": 26}),
     ("erf", _erf, (0, 1), {"float32": 7, "float64": 13}),
     ("expm1_gap", _expm1_gap, (-1, 1), {"float32": 9, "float64": 16}),
+    ("sine_gap", _sine_gap, (0, 1), {"float32": 4, "float64": 8}),
     ("tanh_gap", _tanh_gap, (0, 1), {"float32": 8, "float64": 17}),
 )
-UPPER = {"erfcx": {"float32": 10.5, "float64": 28.0}, "erf": 1.0, "expm1_gap": 1.0, "tanh_gap": 1.0}
+UPPER = {"erfcx": {"float32": 10.5, "float64": 28.0}, "erf": 1.0, "expm1_gap": 1.0, "sine_gap": 1.0, "tanh_gap": 1.0}
 
 
 def interpolant(f: Callable[[Real], Real], a: Real, b: Real, degree: int) -> list[Real]:

@@ -157,10 +157,8 @@ def _deliver(lines: list[str], outputs: tuple[str, ...], names: tuple[str, ...],
 
 
 def _work_formats(form: Format, accuracy: str) -> tuple[Format, ...]:
-    if form.bits == 16:
+    if form.bits == 16 or (form.name == "float32" and accuracy == "fast"):
         return (FORMATS["float32"], FORMATS["float64"])
-    if form.name == "float32" and accuracy == "fast":
-        return (FORMATS["float32"],)
     return (FORMATS["float64"],)
 
 
