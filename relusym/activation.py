@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 import sympy
 from sympy import Expr, Symbol
@@ -14,7 +15,7 @@ from relusym.errors import InvalidActivation
 x: Symbol = Symbol("x", real=True)
 """The input of every activation of one variable."""
 
-Number = int | float | Fraction | str | Expr
+Number: TypeAlias = int | float | Fraction | str | Expr
 """An exact value: int, Fraction, SymPy number, decimal text; a float means the binary number it is."""
 
 
@@ -60,8 +61,8 @@ class Activation:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise InvalidActivation(
-                f"activation name {self.name!r} is no identifier; generated functions carry it, so use letters, "
-                "digits and underscores"
+                f"activation name {self.name!r} is no identifier; generated functions carry it, so use "
+                "letters, digits and underscores"
             )
         known = {*self.inputs, *(parameter.symbol for parameter in self.parameters)}
         unknown = sorted(str(symbol) for symbol in self.expr.free_symbols - known)
@@ -100,8 +101,8 @@ def exact(value: Number) -> Expr:
 def parameter_values(activation: Activation, given: Mapping[str, Number] | None = None) -> dict[Symbol, Expr]:
     """Exact values of all parameters: those given by name, defaults for the rest.
 
-    Raises `InvalidActivation` for a name the activation lacks, a value outside the symbol's assumptions, and a
-    parameter left without any value.
+    Raises `InvalidActivation` for a name the activation lacks, a value outside the symbol's assumptions,
+    and a parameter left without any value.
     """
     given = dict(given or {})
     values: dict[Symbol, Expr] = {}

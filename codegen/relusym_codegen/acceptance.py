@@ -137,9 +137,7 @@ def run(batch: Batch) -> tuple[Result, ...]:
         return tuple(_not_run(batch, *combination, lack) for combination in _combinations(batch))
     kernels = [(combination, _generate(batch, *combination)) for combination in _combinations(batch)]
     callables = _loaded([kernel for _, kernel in kernels])
-    return tuple(
-        _judged(batch, kernel, fn) for (_, kernel), fn in zip(kernels, callables, strict=True)
-    )
+    return tuple(_judged(batch, kernel, fn) for (_, kernel), fn in zip(kernels, callables, strict=True))
 
 
 def _combinations(batch: Batch) -> Iterator[tuple[str, str, str]]:
@@ -164,9 +162,7 @@ def _quantities(batch: Batch) -> Iterator[str]:
 def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsafeKernel)
-        return generate(
-            batch.activation, batch.target, dtype, computes, accuracy, **dict(batch.parameters)
-        )
+        return generate(batch.activation, batch.target, dtype, computes, accuracy, **dict(batch.parameters))
 
 
 def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
@@ -180,7 +176,9 @@ def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
 def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
     """Learnable parameters go in as arguments of the kernel, in its work format, and are judged as passed."""
     form = kernel.work_format
-    values = {str(symbol): value for symbol, value in parameter_values(batch.activation, dict(batch.parameters)).items()}
+    values = {
+        str(symbol): value for symbol, value in parameter_values(batch.activation, dict(batch.parameters)).items()
+    }
     passed = {name: nearest(values[name], form) for name in kernel.arguments}
     report: Report = check(
         functools.partial(fn, **passed) if passed else fn,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import sympy
 from flint import arb, ctx, fmpq
 from sympy import Expr, Symbol
 
 from relusym_codegen.primitives import Stable
-
 
 
 def _bounded(function: Callable[[arb], arb]) -> Callable[[arb], arb]:
@@ -86,12 +86,13 @@ def _value(expr: Expr, symbols: tuple[Symbol, ...], at: list[arb]) -> arb:
     if expr.is_Pow:
         return _power(values[0], values[1], expr.exp)
     if isinstance(expr, Stable):
-        return _value(*_definition(type(expr), len(values)), values)
+        member: Any = type(expr)
+        return _value(*_definition(member, len(values)), values)
     return _FUNCTIONS[expr.func](*values)
 
 
 @cache
-def _definition(member: type[Stable], arity: int) -> tuple[Expr, tuple[Symbol, ...]]:
+def _definition(member: Any, arity: int) -> tuple[Expr, tuple[Symbol, ...]]:
     symbols = tuple(Symbol(f"u{index}", real=True) for index in range(arity))
     return member.definition(*symbols), symbols
 

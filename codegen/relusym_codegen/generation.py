@@ -94,11 +94,91 @@ def generate(
 
 _ARGUMENT = re.compile(r"(?![tbiv]\d+$)[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = frozenset(
-    """x grad out y dy n m np shape blocks block scratch mask aligned arrays array results result given outs device
-    finished cupy functools first stride packs k i auto bool break case char class const continue default delete do
-    double else enum explicit export extern false float for friend goto if inline int long mutable namespace new
-    operator private protected public register return short signed sizeof static struct switch template this throw
-    true try typedef union unsigned using virtual void volatile while""".split()
+    [
+        "x",
+        "grad",
+        "out",
+        "y",
+        "dy",
+        "n",
+        "m",
+        "np",
+        "shape",
+        "blocks",
+        "block",
+        "scratch",
+        "mask",
+        "aligned",
+        "arrays",
+        "array",
+        "results",
+        "result",
+        "given",
+        "outs",
+        "device",
+        "finished",
+        "cupy",
+        "functools",
+        "first",
+        "stride",
+        "packs",
+        "k",
+        "i",
+        "auto",
+        "bool",
+        "break",
+        "case",
+        "char",
+        "class",
+        "const",
+        "continue",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "mutable",
+        "namespace",
+        "new",
+        "operator",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "while",
+    ]
 )
 """Names that generated code gives to something else, and words of C++."""
 
@@ -183,7 +263,11 @@ def _both(
     narrow: Lowered, wide: Lowered, x: npt.NDArray[Any], values: Mapping[Symbol, Expr]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Results of two programs, outputs one after the other, with gradient 1 and parameters at their values."""
-    inputs = {"x": x, "grad": np.ones_like(x), **{str(symbol): float(value) for symbol, value in values.items()}}
+    inputs = {
+        "x": x,
+        "grad": np.ones_like(x),
+        **{str(symbol): float(value) for symbol, value in values.items()},
+    }
     first, second = (
         evaluate(one.program, {name: np.asarray(inputs[name]) for name in one.program.inputs}) for one in (narrow, wide)
     )
@@ -207,4 +291,3 @@ def _formula(definition: Activation, values: Mapping[Symbol, Expr], passed: tupl
 @lru_cache(maxsize=1)
 def _version() -> str:
     return f"relusym {metadata.version('relusym')}, SymPy {sympy.__version__}"
-

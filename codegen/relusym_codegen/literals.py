@@ -64,4 +64,3 @@ def _scaled(count: int, quantum: Fraction, form: Format) -> float:
     if abs(value) > Fraction(form.max):
         return float("inf") if value > 0 else float("-inf")
     return float(value)
-

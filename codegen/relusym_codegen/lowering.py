@@ -25,7 +25,14 @@ from relusym_codegen.rewrites import stabilise
 from relusym_codegen.tails import Tail, tail
 from relusym_codegen.translation import translate
 
-COMPUTES = ("forward", "derivative", "second-derivative", "backward", "forward-derivative", "parameter-gradient:NAME")
+COMPUTES = (
+    "forward",
+    "derivative",
+    "second-derivative",
+    "backward",
+    "forward-derivative",
+    "parameter-gradient:NAME",
+)
 
 
 @dataclass(frozen=True)
@@ -74,15 +81,33 @@ def lower(
         assembly = _Assembly(b, quantity, symbol, operands, arguments, "grad" if inside else None)
         value = assembly.result()
         results.append(b("mul", "grad", value) if takes_gradient and not inside else value)
+        warnings += _cancellations(quantity, symbol)
         thresholds |= assembly.thresholds
         warnings += assembly.warnings
     named = tuple(f"{activation.name} {computes} in {work_format.name}: {text}" for text in warnings)
     return Lowered(b.program(*results), tuple(sorted(thresholds)), named)
 
 
+def _cancellations(quantity: _Quantity, variable: Symbol) -> list[str]:
+    """A line for each branch that loses digits which conditioning does not explain."""
+    lines = []
+    for expr, piece in zip(quantity.stable, quantity.pieces.pieces, strict=True):
+        if expr.has(variable):
+            loss, at = _measured_loss(expr, variable, piece.lower, piece.upper)
+            if loss > _TOLERABLE:
+                lines.append(f"the formula {expr} cancels, for example at x = {at.hex()}; no rewrite is known")
+    return lines
+
+
+_TOLERABLE = 256.0
+"""Float64 ulps beyond conditioning, on the points of the measurement, from which a formula is called unsafe."""
+
+
 def _grows(quantity: _Quantity, variable: Symbol) -> bool:
     """Whether a branch grows without bound, so that it may overflow where its product with a gradient does not."""
-    return any(expr.is_polynomial(variable) and expr.has(variable) for expr in (quantity.stable[0], quantity.stable[-1]))
+    return any(
+        expr.is_polynomial(variable) and expr.has(variable) for expr in (quantity.stable[0], quantity.stable[-1])
+    )
 
 
 def _quantities(
@@ -167,14 +192,19 @@ def _stable_form(expr: Expr, variable: Symbol, order: int, by: Symbol, lower: Ex
         return stable
     candidates = [stable]
     elementary = stabilise(sympy.diff(expr, by, order), variable)
-    for rearranged in (sympy.factor_terms(stable), _over_one_denominator(stable), elementary, _over_one_denominator(elementary)):
+    for rearranged in (
+        sympy.factor_terms(stable),
+        _over_one_denominator(stable),
+        elementary,
+        _over_one_denominator(elementary),
+    ):
         candidate = stabilise(rearranged, variable)
         # a rearrangement must bring in no exponential of its own: it could be one that grows
         if candidate not in candidates and candidate.atoms(sympy.exp) <= stable.atoms(sympy.exp):
             candidates.append(candidate)
     if len(candidates) == 1:
         return stable
-    scores = [_measured_loss(candidate, variable, lower, upper) for candidate in candidates]
+    scores = [_measured_loss(candidate, variable, lower, upper)[0] for candidate in candidates]
     least = min(scores)
     good = [candidate for candidate, score in zip(candidates, scores, strict=True) if score <= least + 0.25]
     return min(good, key=lambda candidate: int(sympy.count_ops(candidate)))
@@ -186,8 +216,9 @@ def _over_one_denominator(expr: Expr) -> Expr:
     return sympy.factor(sympy.together(opened), deep=False)
 
 
-def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> float:
-    """Largest error in float64 ulps beyond what the condition number explains, on points of the interval."""
+@lru_cache(maxsize=2048)
+def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> tuple[float, float]:
+    """Largest error in float64 ulps beyond what the condition number explains, and the point that shows it."""
     form = FORMATS["float64"]
     free = sorted(expr.free_symbols - {variable}, key=str)
     expr = expr.subs(dict.fromkeys(free, sympy.S.One))
@@ -195,21 +226,23 @@ def _measured_loss(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> fl
     points = [at for at in _POINTS if limits[0] < at and at < limits[1]]
     b = Builder(("x",), form)
     got = evaluate(b.program(translate(b, expr, {variable: "x"})), {"x": np.array(points, dtype=np.float64)})[0]
-    worst = 0.0
+    worst, where = 0.0, 0.0
     for at, value in zip(points, got, strict=True):
         exact = enclosure(expr, variable, at)
         nearby = enclosure(expr, variable, at + at / 2**30)
         if exact is None or nearby is None or not np.isfinite(value):
             continue
         if exact == 0:
-            worst = max(worst, 0.0 if value == 0 else float("inf"))
+            if value != 0:
+                worst, where = float("inf"), float(at)
             continue
         if abs(exact) < 2.0**-960:
             continue
         condition = abs(float(((nearby - exact) / exact).mid())) * 2.0**30
         error = abs(float(((exact - value) / exact).mid())) / form.epsilon
-        worst = max(worst, error / (1 + condition))
-    return worst
+        if error / (1 + condition) > worst:
+            worst, where = error / (1 + condition), float(at)
+    return worst, where
 
 
 _POINTS: tuple[Fraction, ...] = tuple(Fraction(whole, 2) for whole in range(-8, 9) if whole) + tuple(
@@ -356,10 +389,9 @@ class _Assembly:
         expr = self.stable[index]
         if branch == edge and exact and not expr.has(self.variable) and self._is_clamp_of_input(value):
             return self.b("min" if rightwards else "max", value, edge)
-        if rightwards:
-            comparison = "ge" if exact and included else "gt"
-        else:
-            comparison = "le" if not exact or included else "lt"
+        # no float lies between a breakpoint that is none and the largest float below it
+        closed = ("ge", "gt") if rightwards else ("le", "lt")
+        comparison = closed[0 if included else 1] if exact else ("gt" if rightwards else "le")
         return self.b("select", self.b(comparison, "x", edge), branch, value)
 
     def _is_clamp_of_input(self, value: Operand) -> bool:
@@ -393,7 +425,7 @@ def _equal(first: Expr, second: Expr) -> bool:
 
 
 def _inner_coefficient(expr: Expr, variable: Symbol) -> Expr | None:
-    """k where every transcendental function of `expr` takes (a number times) k x; None where they differ."""
+    """K where every transcendental function of `expr` takes (a number times) k x; None where they differ."""
     found: set[Expr] = set()
     for node in expr.atoms(sympy.Function):
         for argument in node.args:
@@ -401,7 +433,11 @@ def _inner_coefficient(expr: Expr, variable: Symbol) -> Expr | None:
                 coefficient = argument.coeff(variable)
                 if not _equal(argument, coefficient * variable):
                     return None
-                found.add(coefficient.as_independent(*coefficient.free_symbols)[1] if coefficient.free_symbols else sympy.S.One)
+                found.add(
+                    coefficient.as_independent(*coefficient.free_symbols)[1]
+                    if coefficient.free_symbols
+                    else sympy.S.One
+                )
     return found.pop() if len(found) == 1 else (sympy.S.One if not found else None)
 
 

@@ -7,6 +7,8 @@ exponentials of non-positive arguments appear.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 from sympy import Expr, Function, exp, log, pi, sqrt, tanh
 
@@ -31,22 +33,22 @@ class Stable(Function):  # type: ignore[misc]
         return self.slope(*self.args) if argindex == 1 else self.second_slope(*self.args)
 
     @staticmethod
-    def slope(*arguments: Expr) -> Expr:
+    def slope(*arguments: Any, **_: Any) -> Expr:
         """Derivative by the first argument, in the family."""
         raise NotImplementedError
 
     @staticmethod
-    def second_slope(*arguments: Expr) -> Expr:
+    def second_slope(*arguments: Any, **_: Any) -> Expr:
         """Derivative by the second argument, in the family."""
         raise NotImplementedError
 
     @staticmethod
-    def definition(*arguments: Expr) -> Expr:
+    def definition(*arguments: Any, **_: Any) -> Expr:
         """The elementary expression this function equals."""
         raise NotImplementedError
 
     @staticmethod
-    def expansion(b: Builder, *operands: Operand) -> Operand:
+    def expansion(*operands: Any, **_: Any) -> Operand:
         """Lets that compute it."""
         raise NotImplementedError
 
@@ -63,14 +65,14 @@ class Decaying(Bounded):
     """
 
     @staticmethod
-    def halves(b: Builder, *operands: Operand) -> tuple[Operand, Operand]:
+    def halves(*operands: Any, **_: Any) -> tuple[Operand, Operand]:
         """Two factors."""
         raise NotImplementedError
 
     @staticmethod
-    def mark(b: Builder, *operands: Operand) -> None:
+    def mark(b: Builder, u: Operand) -> None:
         """Note that halves will be asked for, so that all decays of the same operand share one exponential."""
-        b.halved.add(b("abs", operands[0]))
+        b.halved.add(b("abs", u))
 
 
 def _half_decay(b: Builder, u: Operand) -> Operand:
@@ -356,7 +358,7 @@ class SineGap(Stable):
 
 
 def _odd_gap(b: Builder, u: Operand, core_name: str, operation: str) -> Operand:
-    """u - operation(u), an odd function of order u^3: by its core near 0, by subtraction elsewhere."""
+    """U - operation(u), an odd function of order u^3: by its core near 0, by subtraction elsewhere."""
     core = approximants.named(core_name, b.work_format)
     inner = b("max", b("min", u, core.upper), core.lower)
     square = _square(b, inner)

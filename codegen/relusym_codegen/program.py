@@ -103,9 +103,7 @@ def evaluate(program: Program, inputs: Mapping[str, Array]) -> tuple[Array, ...]
 class Builder:
     """Collects lets; equal computations become one let (common subexpressions), dead ones are dropped."""
 
-    def __init__(
-        self, inputs: tuple[str, ...], work_format: Format, native: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, inputs: tuple[str, ...], work_format: Format, native: frozenset[str] = frozenset()) -> None:
         """`native` names the operations beyond the common ones that the target has (erf, erfc).
 
         `halved` holds operands u for which exp(-|u|) is to be computed as exp(-|u|/2) squared, because one half of
@@ -133,7 +131,7 @@ class Builder:
         return self._known[key]
 
     def _negated(self, operand: Operand) -> Operand | None:
-        """u where `operand` is -u."""
+        """U where `operand` is -u."""
         for let in self._lets:
             if let.name == operand and let.operation == "neg":
                 return let.operands[0]
@@ -166,9 +164,7 @@ class Builder:
         def renamed(operand: Operand) -> Operand:
             return names.get(operand, operand) if isinstance(operand, str) else operand
 
-        lets = tuple(
-            Let(names[let.name], let.operation, tuple(map(renamed, let.operands))) for let in reversed(kept)
-        )
+        lets = tuple(Let(names[let.name], let.operation, tuple(map(renamed, let.operands))) for let in reversed(kept))
         return Program(self.inputs, lets, tuple(map(renamed, outputs)), self.work_format)
 
 

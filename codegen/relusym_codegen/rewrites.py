@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 from sympy import Add, Expr, Mul, Pow, Rational, Symbol, cos, cosh, erf, erfc, exp, log, sin, sinh, tanh
@@ -18,8 +19,8 @@ from relusym_codegen.primitives import (
     Expm1,
     Expm1Gap,
     Hypot,
-    HypotRatio,
     HypotMean,
+    HypotRatio,
     InverseQuadratic,
     Log1p,
     Log1pSquare,
@@ -45,7 +46,7 @@ class SumRule:
     """c F(u) + r c = c G(u), where F(u) is `head(u) ** power` and r is `ratio`: the sum that would cancel."""
 
     name: str
-    head: type
+    head: Any
     power: int
     ratio: Expr
     result: Callable[[Expr], Expr]
@@ -86,7 +87,7 @@ class Rule:
     apply: Callable[[Expr], Expr | None]
 
 
-def _unary(head: type, result: Callable[[Expr], Expr]) -> Callable[[Expr], Expr | None]:
+def _unary(head: Any, result: Callable[[Expr], Expr]) -> Callable[[Expr], Expr | None]:
     return lambda node: result(node.args[0]) if isinstance(node, head) else None
 
 
@@ -96,11 +97,11 @@ def _log(node: Expr) -> Expr | None:
         return LogCosh(argument.args[0])
     if isinstance(argument, Sigmoid):
         return -Softplus(-argument.args[0])
-    if isinstance(argument, Add) and (rest := argument - 1).free_symbols and not rest.is_number:
-        if 1 in argument.args:
-            if rest.is_Pow and rest.exp == 2:
-                return Log1pSquare(rest.base)
-            return Softplus(rest.args[0]) if isinstance(rest, exp) else Log1p(rest)
+    if isinstance(argument, Add) and 1 in argument.args:
+        rest = argument - 1
+        if rest.is_Pow and rest.exp == 2:
+            return Log1pSquare(rest.base)
+        return Softplus(rest.args[0]) if isinstance(rest, exp) else Log1p(rest)
     return None
 
 
@@ -128,7 +129,8 @@ def _power(node: Expr) -> Expr | None:
         scale, u, c = split
         return scale**exponent * _hypot_power(u, c, int(2 * exponent))
     if isinstance(base, Hypot) and exponent.is_Integer and exponent < -1:
-        return _hypot_power(*base.args, int(exponent))
+        u, c = base.args
+        return _hypot_power(u, c, int(exponent))
     return None
 
 
@@ -187,7 +189,17 @@ def _sum(node: Expr) -> Expr | None:
                     rest = [other for place, other in enumerate(terms) if place != index]
                     rest.remove(partner)
                     return Add(*rest, cofactor * rule.result(base.args[0]))
-    return _sine_cosine(terms) or _expm1_gap(terms) or _entropy(terms) or _tanh_gap(terms) or _sine_gap(terms) or _hyperbolic(terms) or _hypot_gap(terms) or _hypot_mean(terms) or _hypot_ratio(terms)
+    return (
+        _sine_cosine(terms)
+        or _expm1_gap(terms)
+        or _entropy(terms)
+        or _tanh_gap(terms)
+        or _sine_gap(terms)
+        or _hyperbolic(terms)
+        or _hypot_gap(terms)
+        or _hypot_mean(terms)
+        or _hypot_ratio(terms)
+    )
 
 
 def _sine_cosine(terms: list[Expr]) -> Expr | None:
@@ -209,7 +221,7 @@ def _sine_cosine(terms: list[Expr]) -> Expr | None:
 
 
 def _expm1_gap(terms: list[Expr]) -> Expr | None:
-    """c expm1(u) - c u exp(u)."""
+    """C expm1(u) - c u exp(u)."""
     for term in terms:
         for member in term.atoms(Expm1):
             u, cofactor = member.args[0], term / member
@@ -220,7 +232,7 @@ def _expm1_gap(terms: list[Expr]) -> Expr | None:
 
 
 def _entropy(terms: list[Expr]) -> Expr | None:
-    """c softplus(u) - c u sigmoid(u)."""
+    """C softplus(u) - c u sigmoid(u)."""
     for term in terms:
         for member in term.atoms(Softplus):
             u, cofactor = member.args[0], term / member
@@ -231,7 +243,7 @@ def _entropy(terms: list[Expr]) -> Expr | None:
 
 
 def _tanh_gap(terms: list[Expr]) -> Expr | None:
-    """c u - c tanh(u)."""
+    """C u - c tanh(u)."""
     for term in terms:
         for hyperbolic in term.atoms(Tanh):
             cofactor = term / hyperbolic
@@ -242,7 +254,7 @@ def _tanh_gap(terms: list[Expr]) -> Expr | None:
 
 
 def _sine_gap(terms: list[Expr]) -> Expr | None:
-    """c u - c sin(u)."""
+    """C u - c sin(u)."""
     for term in terms:
         for sine in term.atoms(sin):
             cofactor = term / sine
@@ -253,7 +265,7 @@ def _sine_gap(terms: list[Expr]) -> Expr | None:
 
 
 def _hyperbolic(terms: list[Expr]) -> Expr | None:
-    """c exp(u) - c exp(-u) = 2 c sinh(u); c exp(u) + c exp(-u) = 2 c cosh(u)."""
+    """C exp(u) - c exp(-u) = 2 c sinh(u); c exp(u) + c exp(-u) = 2 c cosh(u)."""
     for term in terms:
         for member in term.atoms(exp):
             u, cofactor = member.args[0], term / member
@@ -267,7 +279,7 @@ def _hyperbolic(terms: list[Expr]) -> Expr | None:
 
 
 def _hypot_gap(terms: list[Expr]) -> Expr | None:
-    """c sqrt(u^2 + d) - c sqrt(d) = c u^2 / (sqrt(u^2 + d) + sqrt(d))."""
+    """C sqrt(u^2 + d) - c sqrt(d) = c u^2 / (sqrt(u^2 + d) + sqrt(d))."""
     for term in terms:
         for root in term.atoms(Hypot):
             u, c = root.args
@@ -279,7 +291,7 @@ def _hypot_gap(terms: list[Expr]) -> Expr | None:
 
 
 def _hypot_mean(terms: list[Expr]) -> Expr | None:
-    """c u + c sqrt(u^2 + d), with either sign of u."""
+    """C u + c sqrt(u^2 + d), with either sign of u."""
     for term in terms:
         for root in term.atoms(Hypot):
             cofactor = term / root
@@ -292,7 +304,7 @@ def _hypot_mean(terms: list[Expr]) -> Expr | None:
 
 
 def _hypot_ratio(terms: list[Expr]) -> Expr | None:
-    """c + c u / sqrt(u^2 + d), with either sign of u."""
+    """C + c u / sqrt(u^2 + d), with either sign of u."""
     for term in terms:
         for root in term.atoms(Hypot):
             u, c = root.args
@@ -309,8 +321,16 @@ RULES: tuple[Rule, ...] = (
     Rule("tanh(softplus(u)) by one exponential; tanh", tanh, _tanh),
     Rule("erf", erf, _unary(erf, Erf)),
     Rule("erfc", erfc, _unary(erfc, Erfc)),
-    Rule("1/(a + a exp(u)) = sigmoid(-u)/a; cosh(u)^-2 = sech(u)^2; sqrt(x^2 + c) without overflow", Pow, _power),
-    Rule("exp(v) sigmoid(-v) = sigmoid(v); sigmoid(v) sigmoid(-v) = sigmoid'(v); sinh/cosh = tanh", Mul, _product),
+    Rule(
+        "1/(a + a exp(u)) = sigmoid(-u)/a; cosh(u)^-2 = sech(u)^2; sqrt(x^2 + c) without overflow",
+        Pow,
+        _power,
+    ),
+    Rule(
+        "exp(v) sigmoid(-v) = sigmoid(v); sigmoid(v) sigmoid(-v) = sigmoid'(v); sinh/cosh = tanh",
+        Mul,
+        _product,
+    ),
     Rule("sums that cancel", Add, _sum),
 )
 

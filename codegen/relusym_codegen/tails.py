@@ -62,7 +62,7 @@ def tail(expr: Expr, variable: Symbol, side: int, form: Format, native: frozense
 
 
 def _probes(form: Format) -> list[float]:
-    exponents = [*range(0, 12), *range(12, form.max_exponent, max(1, form.max_exponent // 60))]
+    exponents = [*range(12), *range(12, form.max_exponent, max(1, form.max_exponent // 60))]
     return [*(2.0**e * m for e in exponents for m in (1.0, 1.4375)), form.max]
 
 

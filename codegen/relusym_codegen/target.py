@@ -75,7 +75,9 @@ class Header:
     @property
     def identifier(self) -> str:
         """A name unique among the kernels of one activation."""
-        return f"{self.activation}_{self.computes}_{self.dtype.name}_{self.accuracy}".replace("-", "_").replace(":", "_")
+        return f"{self.activation}_{self.computes}_{self.dtype.name}_{self.accuracy}".replace("-", "_").replace(
+            ":", "_"
+        )
 
 
 def target_named(name: str) -> Target:

@@ -33,8 +33,10 @@ def translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Ope
         for factor in _halved_factors(product):
             if isinstance(factor, Decaying):
                 type(factor).mark(b, *(_translate(b, argument, operands) for argument in factor.args))
-    halved = frozenset(f for product in expr.atoms(Mul) for f in _halved_factors(product) if isinstance(f, sympy.exp))
-    split = expr.xreplace({factor: _HalvedExp(factor.args[0]) for factor in halved})
+    exponentials = {
+        factor for product in expr.atoms(Mul) for factor in _halved_factors(product) if isinstance(factor, sympy.exp)
+    }
+    split = expr.xreplace({factor: _HalvedExp(factor.args[0]) for factor in exponentials})
     return _translate(b, split, operands)
 
 
@@ -193,8 +195,7 @@ def _alternating(growing: list[Expr], below: list[Expr]) -> list[tuple[Expr, boo
     singles = [base for factor in growing for base in _single_factors(factor)]
     up = [(base, False) for base in singles if not isinstance(base, InverseQuadratic)]
     down = [(base, True) for base in below] + [(base, False) for base in singles if isinstance(base, InverseQuadratic)]
-    turns = [pair for pairs in itertools.zip_longest(up, down) for pair in pairs if pair is not None]
-    return turns
+    return [pair for pairs in itertools.zip_longest(up, down) for pair in pairs if pair is not None]
 
 
 def _single_factors(factor: Expr) -> list[Expr]:

@@ -58,7 +58,13 @@ CORES: tuple[tuple[str, Callable[[Real], Real], tuple[Real, Real], dict[str, int
     ("sine_gap", _sine_gap, (0, 1), {"float32": 4, "float64": 8}),
     ("tanh_gap", _tanh_gap, (0, 1), {"float32": 8, "float64": 17}),
 )
-UPPER = {"erfcx": {"float32": 10.5, "float64": 28.0}, "erf": 1.0, "expm1_gap": 1.0, "sine_gap": 1.0, "tanh_gap": 1.0}
+UPPER: dict[str, Any] = {
+    "erfcx": {"float32": 10.5, "float64": 28.0},
+    "erf": 1.0,
+    "expm1_gap": 1.0,
+    "sine_gap": 1.0,
+    "tanh_gap": 1.0,
+}
 
 
 def interpolant(f: Callable[[Real], Real], a: Real, b: Real, degree: int) -> list[Real]:
@@ -119,7 +125,7 @@ def tables() -> str:
         for name, function, (a, b), degrees in CORES:
             for form, degree in degrees.items():
                 precision = {"float32": 24, "float64": 53}[form]
-                upper = UPPER[name] if isinstance(UPPER[name], float) else UPPER[name][form]  # type: ignore[index]
+                upper = UPPER[name] if isinstance(UPPER[name], float) else UPPER[name][form]
                 end = (upper - CENTRE) / mpmath.mpf(upper + CENTRE) if name == "erfcx" else b
                 coefficients = [rounded(c, precision) for c in interpolant(function, mpmath.mpf(a), end, degree)]
                 error = relative_error(function, coefficients, mpmath.mpf(a), end)

@@ -103,9 +103,7 @@ def _render(header: Header, program: Program) -> str:
         kind = "bool" if OPERATIONS[let.operation].yields_mask else scalar
         return f"const {kind} {place} = {expression};"
 
-    lines, outputs = emit(
-        program, rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names()
-    )
+    lines, outputs = emit(program, rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names())
     lines += [f"*{name} = {value};" for name, value in zip(header.outputs, outputs, strict=True)]
     stored, half = _STORED[header.dtype.name], header.dtype.bits == 16
     arrays = [name for name in header.inputs if name not in header.arguments]
@@ -125,10 +123,14 @@ def _render(header: Header, program: Program) -> str:
         lines=lines,
         lanes=16 * 8 // header.dtype.bits,
         element_parameters=joined(
-            [f"const {scalar} {name}" for name in arrays], passed, [f"{scalar}* {name}" for name in header.outputs]
+            [f"const {scalar} {name}" for name in arrays],
+            passed,
+            [f"{scalar}* {name}" for name in header.outputs],
         ),
         apply_parameters=joined(
-            [f"const {stored} {name}" for name in arrays], passed, [f"{stored}* {name}" for name in header.outputs]
+            [f"const {stored} {name}" for name in arrays],
+            passed,
+            [f"{stored}* {name}" for name in header.outputs],
         ),
         kernel_parameters=joined(
             [f"const {stored}* {name}" for name in arrays],
@@ -159,9 +161,7 @@ def _load(kernel: Kernel, on: str | None) -> Callable[..., Any]:
         raise InvalidRequest(f"a cuda kernel runs on the gpu or, for its logic, on the cpu; not on {on!r}")
     lack = gpu_missing()
     if lack is not None:
-        raise Missing(
-            f"{lack}; kernel.load(on='cpu') runs the same text through a C++ compiler, to test its logic"
-        )
+        raise Missing(f"{lack}; kernel.load(on='cpu') runs the same text through a C++ compiler, to test its logic")
     entry: Callable[..., Any] = _module(kernel)[kernel.computes.partition(":")[0].replace("-", "_")]
     return entry
 
@@ -268,9 +268,7 @@ def _bound(loaded: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
         for target, result in zip(targets, fresh, strict=True):
             if target is not None:
                 target[...] = result
-        finished = tuple(
-            result if target is None else target for target, result in zip(targets, fresh, strict=True)
-        )
+        finished = tuple(result if target is None else target for target, result in zip(targets, fresh, strict=True))
         return finished if len(finished) > 1 else finished[0]
 
     return call
