@@ -115,7 +115,7 @@ def reference(
             _condition_by_difference(definition, inputs, np.setdiff1d(points, undecided), result)
     with np.errstate(all="ignore"):
         floor = np.maximum(np.abs(result.exact), form.smallest_normal)
-        condition = np.abs(inputs * factors * result.slope) / floor
+        condition = np.abs(inputs * (factors * result.slope)) / floor
     result.value[undecided] = np.nan
     return Reference(
         value=to_format(result.value, form).reshape(x.shape),

@@ -147,7 +147,7 @@ def _product(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Oper
             below += [base ** Rational(1, exponent.q)] * int(-exponent.p)
         else:
             above.append(factor)
-    # Exponentials and bounded factors first, then a constant below 1: what follows cannot overflow unless the product does.
+    # Exponentials and bounded factors first, then a constant below 1: what follows overflows only if the product does.
     # Second halves of decaying factors last: the product underflows only if its value does.
     halved = {factor for factor in _halved_factors(expr) if isinstance(factor, Decaying)}
     tame = [factor for factor in above if _comes_first(factor)]

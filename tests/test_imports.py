@@ -1,0 +1,32 @@
+"""What an import costs, in a fresh process."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("statement", ["import relusym", "import relusym_codegen", "import relusym.cli"])
+def test_an_import_brings_neither_sympy_nor_numpy(statement: str) -> None:
+    assert not loaded_after(statement) & {"sympy", "numpy", "flint", "hypothesis", "cupy", "torch"}
+
+
+def test_generating_a_numpy_kernel_needs_no_gpu_package() -> None:
+    loaded = loaded_after("import relusym_codegen; relusym_codegen.generate('relu').load()")
+    assert not loaded & {"cupy", "torch", "relusym_codegen.targets.cuda"}
+
+
+def test_help_answers_at_once() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "relusym.cli", "--help"], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.3
