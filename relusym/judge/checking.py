@@ -81,12 +81,9 @@ def check(
     judged = activations.named(activation) if isinstance(activation, str) else activation
     quantities = quantities_of(computes, judged)
     expected = [
-        expectation(judged, quantity, parameters=parameters, subgradient=subgradient)
-        for quantity in quantities
+        expectation(judged, quantity, parameters=parameters, subgradient=subgradient) for quantity in quantities
     ]
-    bounds = [
-        bound or (Bound(max_ulp) if max_ulp is not None else _default(quantity)) for quantity in quantities
-    ]
+    bounds = [bound or (Bound(max_ulp) if max_ulp is not None else _default(quantity)) for quantity in quantities]
     subject = Subject(fn, quantities[0].takes_gradient, len(quantities))
     extra = _around(extra_points, form)
     title = f"{judged.name} {computes} {form.name}"

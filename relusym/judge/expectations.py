@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 
+COMMON = 40.0
+"""Inputs up to this size are surveyed by value, beyond by magnitude only."""
+
 MOST_TRANSITIONS = 32
 """How many roots, overflow and underflow edges of one function are looked for."""
 
@@ -106,9 +109,7 @@ class Expectation:
                 sympy.sympify(point).xreplace(values): sympy.sympify(value).xreplace(values)
                 for point, value in self.activation.subgradients.items()
             }
-            return derivative(
-                split(self.activation, values), self.quantity.order, policy=policy, stated=stated
-            )
+            return derivative(split(self.activation, values), self.quantity.order, policy=policy, stated=stated)
         (symbol,) = (symbol for symbol in values if symbol.name == parameter)
         others = {other: value for other, value in values.items() if other != symbol}
         pieces = parameter_gradient(split(self.activation, others), symbol, policy=policy)
@@ -210,11 +211,12 @@ def _landmarks(expected: Expectation, dtype: str) -> Floats:
     form = format_of(dtype)
     grid = np.unique(np.concatenate([_evenly_by_ordinal(form), ordinal(_evenly_by_value(form))]))
     classes, condition = _survey(expected, grid, form)
-    changes = _spread(np.flatnonzero(classes[1:] != classes[:-1]))
+    common = np.abs(from_ordinal(grid, form).astype(np.float64)) <= COMMON
+    changes = _spread(np.flatnonzero(classes[1:] != classes[:-1]), common)
     edges = _bisect(expected, grid[changes], grid[changes + 1], form)
     inner = condition[1:-1]
     peaks = 1 + np.flatnonzero((inner > 8) & (inner >= condition[:-2]) & (inner >= condition[2:]))
-    peaks = _spread(peaks, MOST_TRANSITIONS // 4)
+    peaks = _spread(peaks, common, MOST_TRANSITIONS // 2)
     summits = _climb(expected, grid[peaks - 1], grid[peaks + 1], form)
     places: Floats = from_ordinal(np.unique(np.concatenate([edges, summits])), form).astype(np.float64)
     return places
@@ -226,7 +228,7 @@ def _evenly_by_ordinal(form: Format) -> Positions:
 
 
 def _evenly_by_value(form: Format) -> Array:
-    return to_format(round_to(np.linspace(-40, 40, 1281), form), form)
+    return to_format(round_to(np.linspace(-COMMON, COMMON, 1281), form), form)
 
 
 def _survey(expected: Expectation, positions: Positions, form: Format) -> tuple[Positions, Floats]:
@@ -244,17 +246,19 @@ def _survey(expected: Expectation, positions: Positions, form: Format) -> tuple[
     value: Floats = found.value.astype(np.float64)
     size = np.abs(value)
     magnitude = np.digitize(size, [form.smallest_subnormal, form.smallest_normal, np.inf])
-    classes = (
-        np.where(value < 0, -magnitude, magnitude) + 10 * (value == x.astype(np.float64)) + 20 * (size == 1)
-    )
+    classes = np.where(value < 0, -magnitude, magnitude) + 10 * (value == x.astype(np.float64)) + 20 * (size == 1)
     return np.where(np.isnan(value), 99, classes), found.condition
 
 
-def _spread(positions: Positions, most: int = MOST_TRANSITIONS) -> Positions:
-    """At most so many of the positions, spread over all of them."""
+def _spread(positions: Positions, common: Bools, most: int = MOST_TRANSITIONS) -> Positions:
+    """About so many of the positions, half of them in the common range: periodic functions have too many."""
     if positions.size <= most:
         return positions
-    return positions[np.linspace(0, positions.size - 1, most).astype(np.int64)]
+    kept = []
+    for part in (positions[common[positions]], positions[~common[positions]]):
+        few = min(part.size, most // 2)
+        kept.append(part[np.linspace(0, part.size - 1, few).astype(np.int64)] if few else part)
+    return np.unique(np.concatenate(kept))
 
 
 def _bisect(expected: Expectation, low: Positions, high: Positions, form: Format) -> Positions:

@@ -56,9 +56,7 @@ class Subject:
             ) from error
         results = result if self.outputs > 1 else (result,)
         if not isinstance(results, tuple | list) or len(results) != self.outputs:
-            raise CallFailed(
-                _finding("shape", f"returned {type(result).__name__}, not {self.outputs} arrays")
-            )
+            raise CallFailed(_finding("shape", f"returned {type(result).__name__}, not {self.outputs} arrays"))
         return tuple(results)
 
 
@@ -136,8 +134,8 @@ def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools]
         broken = {
             "nan-swallowed": missing & ~np.isnan(results),
             "limit": infinite & known & (wrong | (np.isinf(wanted) & (results != wanted))),
-            "kink": trusted & held_to.at_breakpoint & wrong,
             "nan": finite & np.isnan(results),
+            "kink": trusted & held_to.at_breakpoint & wrong,
             "overflow": finite & np.isinf(results) & np.isfinite(wanted) & wrong,
             "subnormal": trusted & wrong & (results == 0) & (wanted != 0) & tiny,
             "sign": trusted & (results * np.sign(exact) < 0) & ~excused,
@@ -160,9 +158,7 @@ def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[
         if not isinstance(result, np.ndarray | np.generic):
             raise CallFailed(_finding("dtype", f"returned {type(result).__name__}, not a NumPy array"))
         if result.dtype != x.dtype:
-            raise CallFailed(
-                _finding("dtype", f"{x.dtype} in, {result.dtype} out", str(result.dtype), str(x.dtype))
-            )
+            raise CallFailed(_finding("dtype", f"{x.dtype} in, {result.dtype} out", str(result.dtype), str(x.dtype)))
         if result.shape != x.shape:
             raise CallFailed(
                 _finding("shape", f"shape {x.shape} in, {result.shape} out", str(result.shape), str(x.shape))
@@ -176,25 +172,31 @@ def layout_findings(subject: Subject, x: Array, gradient: Array | None) -> list[
     `x` (a hundred inputs or more) is tried strided, reversed, unaligned, in two and three dimensions, in
     Fortran order, as 0-d arrays, and at every length up to `LONGEST_TAIL`.
     """
+    inputs = (x.copy(), None if gradient is None else gradient.copy())
     try:
-        plain = kind_of_result(subject, x, gradient)
+        plain = tuple(np.array(result) for result in kind_of_result(subject, *inputs))
     except CallFailed as failure:
         return [failure.finding]
+    if _contents(inputs) != _contents((x, gradient)):
+        return [_finding("input-changed", "fn(x) changes its input")]
     for name, layout, index in _layouts(x.size):
-        arguments = [layout(x), None if gradient is None else layout(gradient)]
-        before = [None if array is None else array.tobytes() for array in arguments]
-        assert arguments[0] is not None
+        inputs = (layout(x), None if gradient is None else layout(gradient))
+        before = _contents(inputs)
         try:
-            results = kind_of_result(subject, arguments[0], arguments[1])
+            results = kind_of_result(subject, *inputs)
         except CallFailed as failure:
             return [_renamed(failure.finding, name)]
-        if before != [None if array is None else array.tobytes() for array in arguments]:
+        if before != _contents(inputs):
             return [_finding("input-changed", f"fn({name}) changes its input")]
         for result, whole in zip(results, plain, strict=True):
             found = _first_difference(np.asarray(result), whole, x, index, name)
             if found is not None:
                 return [found]
     return []
+
+
+def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
+    return [array.tobytes() for array in arrays if array is not None]
 
 
 def canonical_bits(values: Array) -> Array:
@@ -220,8 +222,7 @@ def simpler(x: float, form: Format) -> Array:
     mantissa, exponent = math.frexp(x)
     sign = math.copysign(1.0, x)
     candidates = [
-        math.ldexp(math.trunc(math.ldexp(mantissa, keep)), exponent - keep)
-        for keep in range(1, form.precision)
+        math.ldexp(math.trunc(math.ldexp(mantissa, keep)), exponent - keep) for keep in range(1, form.precision)
     ]
     candidates += [
         sign * math.ldexp(1.0, power)
@@ -269,7 +270,8 @@ def _first(values: Array, count: int) -> Array:
 
 
 def _alone(values: Array, at: int) -> Array:
-    single: Array = values[at].reshape(()).copy()
+    # By a slice: values[at] is a NumPy scalar, which is no array.
+    single: Array = values[at : at + 1].reshape(()).copy()
     return single
 
 

@@ -43,8 +43,7 @@ def error_in_ulps(got: Array, value: Array, offset: Floats) -> Floats:
         exponent = np.where(np.maximum(np.abs(expected), np.abs(actual)) >= 2.0**1000, -4, 0)
         top = np.ldexp(1.0, np.minimum(form.max_exponent + 1 + exponent, 1023))
         expected, actual = (
-            np.where(np.isinf(side), np.copysign(top, side), np.ldexp(side, exponent))
-            for side in (expected, actual)
+            np.where(np.isinf(side), np.copysign(top, side), np.ldexp(side, exponent)) for side in (expected, actual)
         )
         error = np.abs((actual - expected) / np.ldexp(ulp(value), exponent) - offset)
     missing, wanted = np.isnan(actual), np.isnan(expected)

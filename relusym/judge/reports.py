@@ -123,9 +123,7 @@ def hex_of(value: Any) -> str:
 def call_line(form: Format, x: str, gradient: str | None = None, name: str = "fn") -> str:
     """A line of Python that calls the kernel with this input again."""
     dtype = "ml_dtypes.bfloat16" if form.name == "bfloat16" else f"np.{form.name}"
-    arrays = [
-        f"np.array([float.fromhex({value!r})], dtype={dtype})" for value in (gradient, x) if value is not None
-    ]
+    arrays = [f"np.array([float.fromhex({value!r})], dtype={dtype})" for value in (gradient, x) if value is not None]
     return f"{name}({', '.join(arrays)})"
 
 

@@ -91,7 +91,9 @@ class Sweep:
 
     def run(self, x: Array, gradient: Array | None) -> tuple[Array, Standard]:
         """The kernel's results at these inputs, and the standard."""
-        got = np.asarray(kind_of_result(self.subject, x, gradient)[self.output])
+        # Copies: a kernel that writes into its input must not move the points at which it is judged.
+        given = x.copy(), None if gradient is None else gradient.copy()
+        got = np.asarray(kind_of_result(self.subject, *given)[self.output])
         return got, self.standard(x, gradient)
 
     def standard(self, x: Array, gradient: Array | None) -> Standard:
@@ -117,11 +119,7 @@ def sweep(over: Sweep, x: Array, gradient: Array | None) -> Tally:
     """Call the kernel once with all these inputs and judge one of its results at each of them."""
     got, held_to = over.run(x, gradient)
     broken, error, ratio = pointwise(x, got, held_to)
-    findings = [
-        _shrunk(kind, np.flatnonzero(mask), over, x, gradient)
-        for kind, mask in broken.items()
-        if np.any(mask)
-    ]
+    findings = [_shrunk(kind, np.flatnonzero(mask), over, x, gradient) for kind, mask in broken.items() if np.any(mask)]
     worst = int(np.argmax(error)) if error.size else -1
     seen = worst >= 0 and error[worst] > 0
     return Tally(
@@ -157,9 +155,7 @@ def _shrunk(kind: str, failing: Array, over: Sweep, x: Array, gradient: Array | 
         if gradients is not None:
             order = order * 2**20 + simplicity(gradients[still])
         chosen = int(still[np.argmin(order)])
-        return _finding(
-            kind, candidates, gradients, got, held_to.reference.value, error, ratio, chosen, failing.size
-        )
+        return _finding(kind, candidates, gradients, got, held_to.reference.value, error, ratio, chosen, failing.size)
     # Alone it is right: the error depends on the company the input keeps. Show it where it was seen.
     got, held_to = over.run(x, gradient)
     _, error, ratio = pointwise(x, got, held_to)
@@ -191,8 +187,7 @@ def _finding(
         got=result,
         expected=wanted,
         ulps=ulps,
-        message=f"{MEANINGS[kind]} at x = {here} ({decimal:.9g}){incoming}: "
-        f"got {result}, expected {wanted}{size}",
+        message=f"{MEANINGS[kind]} at x = {here} ({decimal:.9g}){incoming}: got {result}, expected {wanted}{size}",
         count=count,
     )
 
