@@ -22,8 +22,8 @@ from relusym.pieces import Pieces, joined, split
 class Analysis:
     """The facts of one activation at the values of its parameters.
 
-    `formula` and `formula_derivative` keep as symbols the parameters that were not given, where their
-    assumptions order the breakpoints; everything else holds at `parameters`.
+    `formula` and the derivatives named after it keep as symbols the parameters that were not given, where
+    their assumptions order the breakpoints; everything else holds at `parameters`.
     """
 
     activation: Activation
@@ -31,6 +31,7 @@ class Analysis:
     subgradient: Policy = field(hash=False)
     formula: Pieces
     formula_derivative: Pieces
+    formula_second_derivative: Pieces
     formula_kinks: tuple[Kink, ...]
     pieces: Pieces
     derivative: Pieces
@@ -88,13 +89,15 @@ def analyse(
     fixed = {named[name].symbol: values[named[name].symbol] for name in given}
     pieces = split(activation, values)
     slope = derivative(pieces, policy=subgradient, stated=stated)
+    curvature = derivative(pieces, 2, policy=subgradient, stated=stated)
     try:
         formula = split(activation, fixed)
         formula_slope = derivative(formula, policy=subgradient, stated=stated)
+        formula_curvature = derivative(formula, 2, policy=subgradient, stated=stated)
         formula_kinks = kinks(formula, policy=subgradient, stated=stated)
     except (InvalidActivation, Undecided):
         # The breakpoints depend on signs that only values decide.
-        formula, formula_slope = pieces, slope
+        formula, formula_slope, formula_curvature = pieces, slope, curvature
         formula_kinks = kinks(pieces, policy=subgradient, stated=stated)
     return Analysis(
         activation=activation,
@@ -102,10 +105,11 @@ def analyse(
         subgradient=subgradient,
         formula=formula,
         formula_derivative=formula_slope,
+        formula_second_derivative=formula_curvature,
         formula_kinks=formula_kinks,
         pieces=pieces,
         derivative=slope,
-        second_derivative=derivative(pieces, 2, policy=subgradient, stated=stated),
+        second_derivative=curvature,
         kinks=kinks(pieces, policy=subgradient, stated=stated),
         continuity_class=_settled("f is C^k for this k and no larger one", lambda: _continuity(pieces)),
         limits=_settled("limits of f at -oo and +oo", lambda: _limits(pieces)),
@@ -124,9 +128,7 @@ def _settled(claim: str, settle: Callable[[], tuple[Value, str, tuple[str, ...]]
 def _continuity(pieces: Pieces) -> tuple[Value, str, tuple[str, ...]]:
     found = continuity_class(pieces)
     order: Value = "infinity" if found.order is sympy.oo else int(found.order)
-    method = (
-        "one-sided limits of f, f', f'', ... at the breakpoints" if pieces.breakpoints else "no breakpoint"
-    )
+    method = "one-sided limits of f, f', f'', ... at the breakpoints" if pieces.breakpoints else "no breakpoint"
     return order, method, tuple(f"{difference} != 0" for difference in found.differences)
 
 

@@ -204,11 +204,7 @@ class _Reader:
         power = _Node("**", (base, exponent), token.position)
         result = self._constant(power)
         vanishes = result == 0 and self._constant(base) != 0
-        if (
-            vanishes
-            or _nested_exponent(power) > MAX_EXPONENT**2
-            or (result is not None and not math.isfinite(result))
-        ):
+        if vanishes or _nested_exponent(power) > MAX_EXPONENT**2 or (result is not None and not math.isfinite(result)):
             raise self._error("this power is too large or too small", token.position)
         return power
 
@@ -320,9 +316,7 @@ class _Reader:
             if token is found:
                 return not any(open_calls)
             if token.text == "(":
-                open_calls.append(
-                    before is not None and before.kind == "name" and before.text not in _CONNECTIVES
-                )
+                open_calls.append(before is not None and before.kind == "name" and before.text not in _CONNECTIVES)
             elif token.text == ")" and open_calls:
                 open_calls.pop()
             before = token
@@ -402,9 +396,7 @@ def _build(node: _Node, symbols: dict[str, Symbol]) -> Expr:
     if node.kind == "truth":
         return sympy.true if node.parts[0] else sympy.false
     if node.kind == "piecewise":
-        return sympy.Piecewise(
-            *((_build(value, symbols), _build(when, symbols)) for value, when in node.parts)
-        )
+        return sympy.Piecewise(*((_build(value, symbols), _build(when, symbols)) for value, when in node.parts))
     if node.kind in ("call", "relation"):
         return node.parts[0](*(_build(part, symbols) for part in node.parts[1:]))
     parts = [_build(part, symbols) for part in node.parts]

@@ -184,9 +184,7 @@ class _Splitter:
             self.variable,
             lower,
             upper,
-            lambda what: self._error(
-                f"the comparison of {guard} with 0 {what}", "restrict it by another branch"
-            ),
+            lambda what: self._error(f"the comparison of {guard} with 0 {what}", "restrict it by another branch"),
         )
         direction = sign_inside(guard, self.variable, lower, upper)
         if direction is None:
@@ -223,9 +221,7 @@ class _Splitter:
             return any(holds(part) for part in condition.args)
         if isinstance(condition, Not):
             return not holds(condition.args[0])
-        raise self._error(
-            f"the condition {condition} is not understood", "use comparisons joined by And, Or and Not"
-        )
+        raise self._error(f"the condition {condition} is not understood", "use comparisons joined by And, Or and Not")
 
     def _check_meeting(self, node: Expr, left: Expr, place: Expr, right: Expr) -> None:
         """Refuse branches whose conditions overlap in one point only, with two values there.
@@ -238,17 +234,13 @@ class _Splitter:
             if condition != sympy.true and self._holds_at(condition, place)
         ]
         for (first, one), (second, other) in pairwise(holding):
-            sides = [
-                (self._holds(one, *part), self._holds(other, *part))
-                for part in ((left, place), (place, right))
-            ]
+            sides = [(self._holds(one, *part), self._holds(other, *part)) for part in ((left, place), (place, right))]
             if sorted(sides) != [(False, True), (True, False)]:
                 continue
             values = self._value(first, place), self._value(second, place)
             if equal(*values) is not True:
                 raise self._error(
-                    f"contradiction at {self.variable} = {place}: {one} gives {values[0]}, "
-                    f"{other} gives {values[1]}",
+                    f"contradiction at {self.variable} = {place}: {one} gives {values[0]}, {other} gives {values[1]}",
                     "make one of the two conditions strict",
                 )
 
@@ -294,8 +286,7 @@ class _Splitter:
         if sympy.expand(before - after) != 0:
             return False
         rooted = any(
-            equal(root.base.subs(self.variable, place), sympy.S.Zero)
-            for root in _roots(before, self.variable)
+            equal(root.base.subs(self.variable, place), sympy.S.Zero) for root in _roots(before, self.variable)
         )
         here = before.subs(self.variable, place)
         return not rooted and here.is_finite is not False and equal(here, value) is True
@@ -340,9 +331,7 @@ def _compare(relation: Relational, direction: int) -> bool:
         return direction == 0
     if isinstance(relation, Unequality):
         return direction != 0
-    return {">": direction > 0, ">=": direction >= 0, "<": direction < 0, "<=": direction <= 0}[
-        relation.rel_op
-    ]
+    return {">": direction > 0, ">=": direction >= 0, "<": direction < 0, "<=": direction <= 0}[relation.rel_op]
 
 
 def _same(point: Expr, ordered: list[Expr]) -> Expr:
@@ -355,4 +344,7 @@ def joined(pieces: Pieces) -> Expr:
     branches: list[tuple[Expr, object]] = []
     for piece, place, value in zip(pieces.pieces, pieces.breakpoints, pieces.values, strict=False):
         branches += [(piece.expr, variable < place), (value, sympy.Eq(variable, place))]
-    return sympy.Piecewise(*branches, (pieces.pieces[-1].expr, True))
+    if not branches:
+        return pieces.pieces[0].expr
+    # SymPy's own evaluation would drop the row of a breakpoint that shares its value with a branch.
+    return sympy.Piecewise(*branches, (pieces.pieces[-1].expr, True), evaluate=False)

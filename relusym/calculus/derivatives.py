@@ -36,13 +36,10 @@ def derivative(
     if order == 0:
         return pieces
     variable = pieces.variable
-    result = tuple(
-        Piece(piece.expr.diff(variable, order), piece.lower, piece.upper) for piece in pieces.pieces
-    )
+    result = tuple(Piece(piece.expr.diff(variable, order), piece.lower, piece.upper) for piece in pieces.pieces)
     if order == 1:
         values = [
-            chosen_slope(pieces, place, policy, stated, outside_clarke=outside_clarke)
-            for place in pieces.breakpoints
+            chosen_slope(pieces, place, policy, stated, outside_clarke=outside_clarke) for place in pieces.breakpoints
         ]
     else:
         named = policy if policy in NAMED_POLICIES else "least-norm"

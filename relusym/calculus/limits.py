@@ -60,9 +60,7 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
     if not _is_settled(limit):
         raise Undecided(f"limit of {expr} at {variable} = {at}: SymPy returns {limit}")
     if at.is_infinite and not _is_plausible(expr, variable, 1 if at is sympy.oo else -1, limit):
-        raise Undecided(
-            f"limit of {expr} at {variable} = {at}: SymPy returns {limit}, far from values on the way"
-        )
+        raise Undecided(f"limit of {expr} at {variable} = {at}: SymPy returns {limit}, far from values on the way")
     return limit
 
 

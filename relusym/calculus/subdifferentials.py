@@ -147,9 +147,7 @@ def is_continuous_at(pieces: Pieces, place: Expr) -> bool:
     """Whether both one-sided limits of f at a breakpoint equal the value there (for general parameters)."""
     before, after = around(pieces, place)
     value = pieces.values[pieces.breakpoints.index(place)]
-    return all(
-        equal(one_sided_limit(piece, place, pieces.variable), value) is True for piece in (before, after)
-    )
+    return all(equal(one_sided_limit(piece, place, pieces.variable), value) is True for piece in (before, after))
 
 
 def around(pieces: Pieces, place: Expr) -> tuple[Piece, Piece]:
@@ -172,11 +170,7 @@ def _least_norm(left: Expr, right: Expr) -> Expr:
 
 
 def _contains(left: Expr, right: Expr, value: Expr, policy: Policy) -> bool:
-    if (
-        isinstance(policy, str)
-        and policy in NAMED_POLICIES
-        and value == choose(left, right, policy, sympy.S.Zero)
-    ):
+    if isinstance(policy, str) and policy in NAMED_POLICIES and value == choose(left, right, policy, sympy.S.Zero):
         return True
     if left is sympy.nan or right is sympy.nan:
         return False
@@ -185,9 +179,7 @@ def _contains(left: Expr, right: Expr, value: Expr, policy: Policy) -> bool:
         (sign_of(value - right) if right.is_finite else _sign_at_infinity(right)),
     )
     if None in sides:
-        raise Undecided(
-            f"whether {value} lies between {left} and {right} depends on the parameters; give them values"
-        )
+        raise Undecided(f"whether {value} lies between {left} and {right} depends on the parameters; give them values")
     return sides[0] * sides[1] <= 0  # type: ignore[operator]
 
 

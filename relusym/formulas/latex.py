@@ -44,9 +44,7 @@ def _cases(rows: Table) -> str:
     for row in rows.rows:
         places = expression_latex(row.lower), expression_latex(row.upper)
         condition = row.condition(x, places, _WORDS)
-        lines.append(
-            f"{expression_latex(row.expr)} & {condition}" if condition else expression_latex(row.expr)
-        )
+        lines.append(f"{expression_latex(row.expr)} & {condition}" if condition else expression_latex(row.expr))
     where = "".join(
         rf", \quad {expression_latex(symbol)} = {expression_latex(constant)}"
         for symbol, constant in rows.constants.items()

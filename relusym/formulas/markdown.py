@@ -14,18 +14,13 @@ def analysis_markdown(analysis: Analysis) -> str:
     if activation.source:
         lines += [f"Source: {activation.source}", ""]
     lines += ["$$", analysis_latex(analysis), "$$", ""]
-    values = [
-        f"{expression_text(symbol)} = {expression_text(value)}"
-        for symbol, value in analysis.parameters.items()
-    ]
+    values = [f"{expression_text(symbol)} = {expression_text(value)}" for symbol, value in analysis.parameters.items()]
     if values:
         lines += [f"Facts at {', '.join(values)}:", ""]
     lines += ["| fact | value | verdict | method |", "| --- | --- | --- | --- |"]
     for name, fact in analysis.facts.items():
         if name != "kinks":
-            lines.append(
-                f"| {name} | {value_text(fact.value)} | {fact.verdict.value.lower()} | {fact.method} |"
-            )
+            lines.append(f"| {name} | {value_text(fact.value)} | {fact.verdict.value.lower()} | {fact.method} |")
     for kink in analysis.kinks:
         method = analysis.facts["kinks"].method
         lines.append(f"| kink at {value_text(kink.at)} | {kink_text(kink, analysis)} | proved | {method} |")

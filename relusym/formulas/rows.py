@@ -53,7 +53,7 @@ def table(
 ) -> Table:
     """The rows of a function; a kink gets its own, other breakpoints go to the side whose value fits.
 
-    Forms are tidied unless they are to stand `as_defined`.
+    Rows of equal form that fit the value between them are one. Forms are tidied unless they stand `as_defined`.
     """
     places = {kink.at for kink in kinks}
     shown = (lambda expr: expr) if as_defined else tidy
@@ -61,6 +61,10 @@ def table(
     result = [rows[0]]
     for row, place, value in zip(rows[1:], pieces.breakpoints, pieces.values, strict=True):
         after = row
+        same = row.expr == result[-1].expr and place not in places
+        if same and _fits(row.expr, pieces.variable, place, value):
+            result[-1] = replace(result[-1], upper=row.upper)
+            continue
         if place not in places and _fits(result[-1].expr, pieces.variable, place, value):
             result[-1] = replace(result[-1], with_upper=True)
         elif place not in places and _fits(row.expr, pieces.variable, place, value):

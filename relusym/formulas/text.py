@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
@@ -74,19 +75,19 @@ def expression_text(expr: Expr) -> str:
 
 
 def analysis_text(analysis: Analysis) -> str:
-    """Formula, derivative with its value at every kink, and the facts."""
+    """Formula, derivative with its value at every kink, second derivative, and the facts."""
     activation = analysis.activation
     lines = [activation.name + (f"  ({activation.source})" if activation.source else "")]
-    values = [
-        f"{expression_text(symbol)} = {expression_text(value)}"
-        for symbol, value in analysis.parameters.items()
-    ]
+    values = [f"{expression_text(symbol)} = {expression_text(value)}" for symbol, value in analysis.parameters.items()]
     if values:
         lines.append(f"facts at {', '.join(values)}")
     x = str(analysis.pieces.variable)
     lines += ["", *_function(f"f({x})", table(analysis.formula, as_defined=True), analysis, ())]
     slopes = table(analysis.formula_derivative, analysis.formula_kinks)
     lines += ["", *_function(f"f'({x})", slopes, analysis, analysis.formula_kinks)]
+    curvatures = table(analysis.formula_second_derivative)
+    lines += ["", *_function(f"f''({x})", curvatures, analysis, ())]
+    lines += [f"    {note}" for note in dirac_notes(analysis.formula_kinks)]
     lines.append("")
     for name, fact in analysis.facts.items():
         if name != "kinks":
@@ -106,6 +107,21 @@ def kink_text(kink: Kink, analysis: Analysis) -> str:
         lower, upper = (expression_text(_short(end)) for end in kink.clarke)
         clarke = f"Clarke interval [{lower}, {upper}]"
     return f"slopes {left} and {right}, {clarke}, f' = {chosen} by {policy_text(kink, analysis)}"
+
+
+def dirac_notes(kinks: Sequence[Kink]) -> list[str]:
+    """What the values of the second derivative leave out: its Dirac part, in words."""
+    notes = []
+    for kink in kinks:
+        if not (kink.left.is_finite and kink.right.is_finite):
+            continue
+        at, step = (expression_text(_short(value)) for value in (kink.at, kink.right - kink.left))
+        parts = [f"a Dirac delta of weight {step}"] if step != "0" else []
+        where = "where f' jumps"
+        if kink.clarke is None:
+            parts, where = ["the derivative of a Dirac delta", *parts], "where f itself jumps"
+        notes.append(f"as a distribution, also {' and '.join(parts)} at {at}, {where}")
+    return notes
 
 
 def policy_text(kink: Kink, analysis: Analysis) -> str:

@@ -12,6 +12,8 @@ from relusym.errors import Undecided
 from relusym.signs import sign_of
 
 _LONG = 8
+# Beyond it simplify() takes seconds and seldom finds anything shorter (GELU's tanh form: 1.5 s, two longer).
+_TOO_LONG_TO_SIMPLIFY = 36
 
 
 @lru_cache(maxsize=1024)
@@ -21,14 +23,15 @@ def tidy(expr: Expr) -> Expr:
         return expr
     # Large fractions in exponents make polynomials of their numerator's degree: 851/500 took six seconds.
     large = {number for number in expr.atoms(sympy.Rational) if number > 0 and max(number.p, number.q) > 20}
-    large |= {
-        -number for number in expr.atoms(sympy.Rational) if number < 0 and max(-number.p, number.q) > 20
-    }
+    large |= {-number for number in expr.atoms(sympy.Rational) if number < 0 and max(-number.p, number.q) > 20}
     names = {number: sympy.Dummy(positive=True) for number in large}
     back = {name: number for number, name in names.items()}
     plain = expr.xreplace({**names, **{-number: -name for number, name in names.items()}})
     forms = [plain]
-    for rewrite in (sympy.factor_terms, sympy.factor, sympy.simplify):
+    rewrites = [sympy.factor_terms, sympy.factor]
+    if sympy.count_ops(plain) <= _TOO_LONG_TO_SIMPLIFY:
+        rewrites.append(sympy.simplify)
+    for rewrite in rewrites:
         try:
             forms.append(within(0.7, partial(rewrite, plain)))
         except (Undecided, ValueError, TypeError, AttributeError):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import sympy
+from sympy import Rational
 
 from relusym.activation import Activation, x
 from relusym.activations import NAMES, named
@@ -57,11 +58,7 @@ def test_json_text_is_read_back_by_parse(analysis):
         here = {symbol: values[symbol.name] for symbol in expr.free_symbols if symbol != x}
         for piece in pieces.pieces:
             point = (
-                piece.lower + 1
-                if piece.lower.is_finite
-                else piece.upper - 1
-                if piece.upper.is_finite
-                else sympy.S.One
+                piece.lower + 1 if piece.lower.is_finite else piece.upper - 1 if piece.upper.is_finite else sympy.S.One
             )
             gap = expr.subs(here).subs(x, point) - piece.expr.subs(x, point)
             assert abs(gap.evalf(30, chop=True)) < 1e-25
@@ -124,6 +121,31 @@ def test_tidy_derivatives_are_short_and_equal():
     slope = derivative(split(named("sigmoid"))).pieces[0].expr
     assert all(abs((tidy(slope) - slope).subs(x, point).evalf(30)) < 1e-25 for point in (-2, 1, 3))
     assert tidy(slope) == 1 / (4 * sympy.cosh(x / 2) ** 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tidy_forms_of_both_derivatives_have_the_values_of_the_raw_ones(name):
+    for order in (1, 2):
+        for piece in derivative(analyse(named(name)).pieces, order).pieces:
+            gap = tidy(piece.expr) - piece.expr
+            for point in (Rational(-9, 2), Rational(-1, 3), Rational(7, 5), Rational(8)):
+                if piece.lower < point < piece.upper:
+                    assert abs(gap.subs(x, point).evalf(40, chop=True)) < 1e-25
+
+
+def test_the_second_derivative_is_printed_with_its_dirac_part_in_words():
+    text = render(analyse(named("relu")))
+    assert "f''(x) = 0\n" in text
+    assert "Dirac delta of weight 1 at 0, where f' jumps" in text
+    assert "also the derivative of a Dirac delta and a Dirac delta of weight -1 at -lambd" in render(
+        analyse(named("hardshrink"))
+    )
+    assert "also the derivative of a Dirac delta at 0, where f itself" in render(analyse(parse("Heaviside(x, 0)")))
+    assert "Dirac" not in render(analyse(named("softsign")))
+
+
+def test_a_second_derivative_keeps_its_value_between_different_forms():
+    assert "⎨ 0              x = 0" in render(analyse(named("softsign")))
 
 
 def test_quick_gelu_is_tidied_in_time():

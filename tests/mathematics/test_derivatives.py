@@ -17,9 +17,7 @@ alpha = Symbol("alpha", positive=True)
 
 
 def pieces_of(expr, *symbols):
-    return split(
-        Activation("f", sympy.sympify(expr), parameters=tuple(Parameter(symbol) for symbol in symbols))
-    )
+    return split(Activation("f", sympy.sympify(expr), parameters=tuple(Parameter(symbol) for symbol in symbols)))
 
 
 def at_defaults(name):
@@ -35,11 +33,7 @@ def test_derivative_keeps_the_breakpoints_and_agrees_with_differences(activation
         assert slope.breakpoints == pieces.breakpoints
         below = derivative(pieces, order - 1)
         for piece, lower_piece in zip(slope.pieces, below.pieces, strict=True):
-            inside = (
-                piece.lower + 1
-                if piece.lower.is_finite
-                else (piece.upper - 1 if piece.upper.is_finite else S.One)
-            )
+            inside = piece.lower + 1 if piece.lower.is_finite else (piece.upper - 1 if piece.upper.is_finite else S.One)
             if not piece.lower < inside < piece.upper:
                 inside = (piece.lower + piece.upper) / 2
             step = Rational(1, 10**12)
@@ -77,9 +71,7 @@ def test_selu_slopes_at_zero_are_its_constants():
     assert kink.chosen == kink.right
 
 
-@pytest.mark.parametrize(
-    "name", ["celu", "softsign", "relu_squared", "elu", "gelu", "silu", "snake", "identity"]
-)
+@pytest.mark.parametrize("name", ["celu", "softsign", "relu_squared", "elu", "gelu", "silu", "snake", "identity"])
 def test_differentiable_functions_have_no_kink(name):
     assert kinks(at_defaults(name)) == ()
 

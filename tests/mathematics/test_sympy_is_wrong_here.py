@@ -19,9 +19,7 @@ relu = Piecewise((0, x <= 0), (x, True))
 
 
 def pieces_of(expr, *symbols):
-    return split(
-        Activation("f", sympy.sympify(expr), parameters=tuple(Parameter(symbol) for symbol in symbols))
-    )
+    return split(Activation("f", sympy.sympify(expr), parameters=tuple(Parameter(symbol) for symbol in symbols)))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +59,7 @@ def test_slopes_of_celu_written_with_max_and_min():
     assert kinks(pieces_of(celu)) == ()
 
 
-@pytest.mark.parametrize(
-    "expr", [Max(0, x), relu, Piecewise((x, x >= 0), (0, True)), (x + Abs(x)) / 2], ids=str
-)
+@pytest.mark.parametrize("expr", [Max(0, x), relu, Piecewise((x, x >= 0), (0, True)), (x + Abs(x)) / 2], ids=str)
 def test_the_kink_of_relu_does_not_depend_on_its_spelling(expr):
     (kink,) = kinks(pieces_of(expr))
     assert (kink.at, kink.left, kink.right, kink.clarke, kink.chosen) == (0, 0, 1, (0, 1), 0)
