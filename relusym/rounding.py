@@ -81,13 +81,9 @@ def reference(
     """
     form = format_of(x.dtype)
     if order not in (0, 1, 2) or (wrt is not None and order):
-        raise InvalidRequest(
-            f"reference: order {order!r} is unknown; known: 0, 1, 2, and only 0 together with wrt"
-        )
+        raise InvalidRequest(f"reference: order {order!r} is unknown; known: 0, 1, 2, and only 0 together with wrt")
     if len(activation.inputs) != 1:
-        raise InvalidRequest(
-            f"{activation.name} has {len(activation.inputs)} inputs; the reference takes one"
-        )
+        raise InvalidRequest(f"{activation.name} has {len(activation.inputs)} inputs; the reference takes one")
     if factor is not None and (factor.shape != x.shape or factor.dtype != x.dtype):
         raise InvalidRequest("reference: factor must have the shape and dtype of x")
     with np.errstate(invalid="ignore"):  # signalling NaNs
@@ -120,7 +116,7 @@ def reference(
     return Reference(
         value=to_format(result.value, form).reshape(x.shape),
         offset=np.where(np.isfinite(result.value), result.offset, 0.0).reshape(x.shape),
-        condition=np.where(np.isfinite(condition), condition, 0.0).reshape(x.shape),
+        condition=np.where(np.isnan(condition), 0.0, condition).reshape(x.shape),
         undecided=undecided,
     )
 
@@ -240,9 +236,7 @@ def _decide(
             slack = radius + np.abs(high) * 2.0**-50 + 2.0**-1060
             value = round_to(high - slack, form)
             spacing = ulp(value, form)
-            decided = (
-                (value == round_to(high + slack, form)) & np.isfinite(high) & (slack < 2.0**-12 * spacing)
-            )
+            decided = (value == round_to(high + slack, form)) & np.isfinite(high) & (slack < 2.0**-12 * spacing)
             value = np.where(value == 0, np.copysign(0.0, high), value)
             offset = (high - value) / spacing
             narrow = (accuracy >= form.precision) | ~np.isfinite(high)
@@ -253,9 +247,7 @@ def _decide(
     return decided, narrow
 
 
-def _decide_double(
-    balls: Sequence[Any], high: Floats, radius: Floats
-) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _decide_double(balls: Sequence[Any], high: Floats, radius: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Float64: the midpoint is `high` plus a residue below one ulp, to be compared with half an ulp."""
     normal = np.isfinite(high) & (np.abs(high) > 2.0**-900)
     low = np.zeros(high.size)
@@ -612,9 +604,7 @@ def _integer_root(number: Any, degree: int) -> int:
 class _Definition:
     """An activation with its parameter values; evaluators are built when needed, by precision and length."""
 
-    def __init__(
-        self, activation: Activation, values: Mapping[Symbol, Expr], wrt: str | None, order: int
-    ) -> None:
+    def __init__(self, activation: Activation, values: Mapping[Symbol, Expr], wrt: str | None, order: int) -> None:
         self.activation = activation
         self.values = dict(values)
         self.wrt: Symbol | None = None
@@ -622,8 +612,7 @@ class _Definition:
             named = {symbol.name: symbol for symbol in values}
             if wrt not in named:
                 raise InvalidRequest(
-                    f"{activation.name} has no parameter {wrt!r}; "
-                    f"its parameters: {', '.join(named) or 'none'}"
+                    f"{activation.name} has no parameter {wrt!r}; its parameters: {', '.join(named) or 'none'}"
                 )
             self.wrt = named[wrt]
         self.order = 1 if wrt is not None else order

@@ -156,7 +156,7 @@ def _square_plus_constant(base: Expr) -> tuple[Expr, Expr, Expr] | None:
 
 
 def _product(node: Expr) -> Expr | None:
-    """exp(v) sigmoid(-v) = sigmoid(v); sigmoid(v) sigmoid(-v) = sigmoid'(v); sinh(u) / cosh(u) = tanh(u)."""
+    """Products that are one member: the rows of the rule below."""
     powers = dict(factor.as_base_exp() for factor in node.args)
     for factor in node.args:
         base, exponent = factor.as_base_exp() if not isinstance(factor, exp) else (factor, sympy.S.One)
@@ -166,6 +166,8 @@ def _product(node: Expr) -> Expr | None:
             return node / base / partner * Sigmoid(base.args[0])
         if isinstance(base, Sigmoid) and (partner := Sigmoid(-base.args[0])) in powers:
             return node / base / partner * SigmoidSlope(base.args[0])
+        if isinstance(base, sin) and exponent == 1 and powers.get(cos(base.args[0]), 0) == 1:
+            return node / base / cos(base.args[0]) * sin(2 * base.args[0]) / 2
         if isinstance(base, cosh) and Sech2(base.args[0]) in powers:
             return node / base / Sech2(base.args[0]) * Sech(base.args[0])
         if isinstance(base, sinh) and Sech(base.args[0]) in powers:
@@ -203,17 +205,10 @@ def _sum(node: Expr) -> Expr | None:
 
 
 def _sine_cosine(terms: list[Expr]) -> Expr | None:
-    """c/2 + c sin(u) cos(u) = c (sin u + cos u)^2 / 2; c cos(u)^2 - c sin(u)^2 = c cos(2u)."""
+    """c cos(u)^2 - c sin(u)^2 = c cos(2u)."""
     for term in terms:
-        for sine in (factor for factor in term.atoms(sin)):
-            u = sine.args[0]
-            cofactor = term / (sine * cos(u))
-            if not cofactor.has(sin, cos):
-                for sign in (1, -1):
-                    if (partner := sign * cofactor / 2) in terms:
-                        rest = [other for other in terms if other not in (term, partner)]
-                        return Add(*rest, partner * (sine + sign * cos(u)) ** 2)
-            cofactor = term / sine**2
+        for sine in term.atoms(sin):
+            u, cofactor = sine.args[0], term / sine**2
             if not cofactor.has(sin, cos) and (partner := -cofactor * cos(u) ** 2) in terms:
                 rest = [other for other in terms if other not in (term, partner)]
                 return Add(*rest, -cofactor * cos(2 * u))
@@ -327,7 +322,7 @@ RULES: tuple[Rule, ...] = (
         _power,
     ),
     Rule(
-        "exp(v) sigmoid(-v) = sigmoid(v); sigmoid(v) sigmoid(-v) = sigmoid'(v); sinh/cosh = tanh",
+        "exp(v) sigmoid(-v) = sigmoid(v); sigmoid(v) sigmoid(-v) = sigmoid'(v); sinh/cosh = tanh; 2 sin cos = sin(2u)",
         Mul,
         _product,
     ),

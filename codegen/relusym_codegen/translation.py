@@ -81,6 +81,8 @@ def _translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Op
         return _product(b, expr, operands)
     if expr.is_Pow:
         return _power(b, expr.base, expr.exp, operands)
+    if isinstance(expr, sympy.sin | sympy.cos):
+        return b(_ELEMENTARY[expr.func], _finite_multiple(b, expr.args[0], operands))
     arguments = [_translate(b, argument, operands) for argument in expr.args]
     if isinstance(expr, Stable):
         return type(expr).expansion(b, *arguments)
@@ -89,6 +91,16 @@ def _translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Op
     if expr.func not in _ELEMENTARY:
         raise InvalidRequest(f"no lowering is known for {expr.func}; write the formula with elementary functions")
     return b(_ELEMENTARY[expr.func], *arguments)
+
+
+def _finite_multiple(b: Builder, argument: Expr, operands: Mapping[Symbol, Operand]) -> Operand:
+    """The argument of a sine: where it is a multiple c u, |c| > 1, u is clamped so that a finite u stays finite."""
+    constant, rest = argument.as_independent(*argument.free_symbols, as_Add=False)
+    operand = _translate(b, rest, operands)
+    if abs(constant) > 1:
+        edge = b.constant(sympy.Rational(b.work_format.max) * Rational(1023, 1024) / sympy.ceiling(abs(constant)))
+        operand = b("max", b("min", operand, edge), -edge)
+    return b("mul", operand, b.constant(constant))
 
 
 def _constants_last(operand: Operand) -> bool:

@@ -21,7 +21,8 @@ class Bound:
 
     def allowed(self, kappa: Floats) -> Floats:
         """Ulps allowed at inputs of this condition."""
-        return self.constant + self.per_condition * kappa
+        slope = self.per_condition
+        return np.full(np.shape(kappa), self.constant) + (slope * kappa if slope else 0.0)
 
     def __str__(self) -> str:
         if self.per_condition == 0:
