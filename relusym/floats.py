@@ -151,9 +151,7 @@ def round_to(values: npt.NDArray[np.float64], form: Format) -> npt.NDArray[np.fl
     # The product by a power of two is exact: spacing >= -1074 and the scaled magnitude is below 2**53.
     with np.errstate(invalid="ignore", over="ignore"):
         rounded = np.ldexp(np.rint(np.ldexp(values, -spacing)), spacing)
-        bounded: npt.NDArray[np.float64] = np.where(
-            np.abs(rounded) > form.max, np.copysign(np.inf, rounded), rounded
-        )
+        bounded: npt.NDArray[np.float64] = np.where(np.abs(rounded) > form.max, np.copysign(np.inf, rounded), rounded)
     return bounded
 
 

@@ -385,15 +385,15 @@ def _condition_by_difference(definition: _Definition, x: Floats, points: Positio
 # --- one tree, two algebras ---
 
 
-class _Retry(Exception):  # noqa: N818 - a signal, not an error
+class _Retry(Exception):
     """Not decidable at this precision."""
 
 
-class _Outside(Exception):  # noqa: N818
+class _Outside(Exception):
     """No value at any precision: outside the domain, a pole, or a tie where a derivative was asked for."""
 
 
-class _Irrational(Exception):  # noqa: N818
+class _Irrational(Exception):
     """Not a rational number."""
 
 

@@ -24,7 +24,7 @@ LONGEST_TAIL = 67
 """Lengths 0 to this are tried one by one: whatever the vector width, body and tail both occur."""
 
 
-class CallFailed(Exception):  # noqa: N818 - carries a finding to the front door
+class CallFailed(Exception):
     """The kernel raised, or returned something that is not an array of the promised kind."""
 
     def __init__(self, finding: Finding) -> None:
