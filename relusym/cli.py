@@ -7,8 +7,9 @@ answer was asked for, 130 interrupted. Everything heavy is imported inside the c
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +20,13 @@ import typer
 from relusym.errors import InvalidRequest, Missing, RelusymError, Undecided
 
 if TYPE_CHECKING:
-    from relusym.activation import Activation
     from relusym_codegen.acceptance import Batch, Result
     from relusym_codegen.kernel import Kernel
 
+    from relusym.activation import Activation
+
 DEFECT, USAGE, LACKING, UNKNOWN, INTERRUPTED = 1, 2, 3, 4, 130
+POLICIES = ("least-norm", "left", "right", "midpoint")
 
 app = typer.Typer(
     name="relusym",
@@ -46,6 +49,9 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run the command line; errors a user can cause become one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a Greek letter must not stop a terminal that has none
     try:
         app()
     except KeyboardInterrupt:
@@ -93,14 +99,17 @@ def _settings(pairs: Sequence[str] | None) -> dict[str, str]:
 
 @app.command("list", epilog="Example: relusym list")
 def list_command() -> None:
-    """The catalogue, one line each: name, formula, source."""
-    from relusym.activations import catalogue
+    """The catalogue, one line each: name, formula, defaults of the parameters."""
+    from relusym.activations import NAMES, catalogue
+    from relusym.formulas.document import grammar_text
+    from relusym.formulas.tidiness import name_constants
 
-    entries = list(catalogue())
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        defaults = ", ".join(f"{parameter.name} = {parameter.default}" for parameter in entry.parameters)
-        typer.echo(f"{entry.name:<{width}}  {entry.expr}" + (f"  [{defaults}]" if defaults else ""))
+    width = max(map(len, NAMES))
+    for entry in catalogue():
+        (formula,), constants = name_constants([entry.expr])
+        values = [f"{parameter.name} = {parameter.default}" for parameter in entry.parameters]
+        values += [f"{symbol} = {constant.evalf(17)}" for symbol, constant in constants.items()]
+        typer.echo(f"{entry.name:<{width}}  {grammar_text(formula)}" + (f"  [{', '.join(values)}]" if values else ""))
 
 
 @app.command(epilog="Example: relusym derive elu --set alpha=2 --format latex")
@@ -124,8 +133,14 @@ def derive(
 def _policy(text: str) -> Any:
     """A policy by name, or an exact number."""
     from relusym.activation import exact
+    from relusym.errors import InvalidActivation
 
-    return text if text in ("least-norm", "left", "right", "midpoint") else exact(text)
+    if text in POLICIES:
+        return text
+    try:
+        return exact(text)
+    except InvalidActivation:
+        raise InvalidRequest(f"--subgradient {text!r} is unknown; give {', '.join(POLICIES)} or a number") from None
 
 
 @app.command(epilog="Example: relusym generate gelu --target cuda --computes backward -o gelu_backward.py")
@@ -197,26 +212,36 @@ def _text_for(path: Path, kernel: Kernel) -> str:
     return kernel.device_source if path.suffix == ".cu" else str(kernel)
 
 
+def _refuse_existing(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        raise InvalidRequest(f"{path} is a directory; give the name of a file")
+    if path.exists() and not force:
+        raise InvalidRequest(f"{path} exists; give --force to overwrite it, or another name")
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"{path.parent} is no directory; create it first")
+
+
 def _write(path: Path, text: str, *, force: bool) -> None:
     """Write a file whole or not at all, and never over one that stands, unless asked to."""
     import os
     import tempfile
 
-    if path.exists() and not force:
-        raise InvalidRequest(f"{path} exists; give --force to overwrite it, or another name")
-    if not path.parent.is_dir():
-        raise InvalidRequest(f"{path.parent} is no directory; create it first")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _refuse_existing(path, force=force)
+    temporary = None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
         mask = os.umask(0)
         os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _compare(path: Path, text: str) -> None:
@@ -224,7 +249,7 @@ def _compare(path: Path, text: str) -> None:
 
     if not path.is_file():
         raise InvalidRequest(f"{path} is no file; generate it with -o {path}")
-    found = path.read_text(encoding="utf-8")
+    found = path.read_bytes().decode("utf-8", errors="replace")
     if found == text:
         typer.echo(f"{path} is what would be generated")
         return
@@ -250,7 +275,8 @@ def verify(
     ] = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="All inputs; 16-bit dtypes always are.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; one a core by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --json.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
 ) -> None:
     """Derive, generate and judge kernels; exit 1 where one is wrong."""
     with _plain_errors():
@@ -259,31 +285,76 @@ def verify(
                 "--exhaustive is there for float16 and bfloat16 (which are always judged at all 65,536 inputs); "
                 "all 2^32 inputs of float32 cannot be swept yet"
             )
-        if callable_ is not None:
-            _judge_callable(callable_, subjects, dtype, computes, values, json_file)
-            return
-        from relusym.activations import catalogue
-        from relusym_codegen import acceptance
-
-        activations = [_activation(text) for text in subjects] if subjects else list(catalogue())
-        targets = acceptance.TARGETS if target == "all" else (target,)
-        batches = acceptance.batches(
-            activations,
-            targets=targets,
-            dtypes=tuple(dtype or acceptance.DTYPES),
-            computes=computes,
-            accuracies=tuple(accuracy or acceptance.ACCURACIES),
-            parameters=tuple(_settings(values).items()),
-        )
-        lacks = [lack for name in targets if (lack := acceptance.missing(name))]
-        if lacks and target != "all":
-            raise Missing(f"target {target!r} cannot run here: {lacks[0]}")
-        results = _run(batches, jobs)
-        _show(results)
         if json_file is not None:
-            _write_json(json_file, [result.to_json() for result in results])
-        if any(result.status == "failed" for result in results):
+            _refuse_existing(json_file, force=force)  # now, not after minutes of work
+        settings = _settings(values)
+        activations = _definitions(subjects or (), settings)
+        if callable_ is not None:
+            if len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1:
+                raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
+            verdict = _judge_callable(
+                callable_, activations[0], (dtype or ["float32"])[0], (computes or ["forward"])[0], settings
+            )
+            outcomes, sound = [verdict], verdict["status"] == "passed"
+        else:
+            results = _judge_kernels(activations, target, dtype, computes, accuracy, settings, jobs)
+            outcomes, sound = [result.to_json() for result in results], all(r.status != "failed" for r in results)
+        if json_file is not None:
+            _write_json(json_file, outcomes, force=force)
+        if not sound:
             raise typer.Exit(DEFECT)
+
+
+def _definitions(subjects: Sequence[str], settings: dict[str, str]) -> list[Activation]:
+    """What to judge: the catalogue when nothing is named; formulas are called f, or f1, f2, ... when several.
+
+    Wrong names and parameter values are refused here, before any work is done.
+    """
+    from dataclasses import replace
+
+    from relusym.activation import parameter_values
+    from relusym.activations import NAMES, catalogue
+
+    found = [_activation(text) for text in dict.fromkeys(subjects)] or list(catalogue())
+    formulas = [activation for activation in found if activation.name not in NAMES]
+    if len(formulas) > 1:
+        names = {id(activation): f"f{number}" for number, activation in enumerate(formulas, 1)}
+        found = [replace(a, name=names[id(a)]) if id(a) in names else a for a in found]
+    for activation in found:
+        parameter_values(activation, settings)
+    return found
+
+
+def _judge_kernels(
+    activations: Sequence[Activation],
+    target: str,
+    dtype: Sequence[str] | None,
+    computes: Sequence[str] | None,
+    accuracy: Sequence[str] | None,
+    settings: dict[str, str],
+    jobs: int | None,
+) -> list[Result]:
+    """Generate and judge kernels of ours, and print what came out."""
+    from relusym_codegen import acceptance
+
+    targets = acceptance.TARGETS if target == "all" else (target,)
+    batches = acceptance.batches(
+        activations,
+        targets=targets,
+        dtypes=tuple(dtype or acceptance.DTYPES),
+        computes=computes,
+        accuracies=tuple(accuracy or acceptance.ACCURACIES),
+        parameters=tuple(settings.items()),
+    )
+    lacks = [lack for name in targets if (lack := acceptance.missing(name))]
+    if lacks and target != "all":
+        raise Missing(f"target {target!r} cannot run here: {lacks[0]}")
+    results = _run(batches, jobs)
+    if not results:
+        asked = ", ".join(activation.name for activation in activations)
+        raise InvalidRequest(f"nothing to judge: {asked} has none of {', '.join(computes or ())}")
+    _show(results, {activation.name: activation for activation in activations}, settings)
+    return results
 
 
 def _run(batches: list[Batch], jobs: int | None) -> list[Result]:
@@ -291,51 +362,83 @@ def _run(batches: list[Batch], jobs: int | None) -> list[Result]:
     import multiprocessing
     import os
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+    from functools import partial
 
+    from relusym_codegen import acceptance
     from rich.console import Console
     from rich.progress import Progress
 
-    from relusym_codegen import acceptance
-
-    workers = min(jobs or os.cpu_count() or 1, len(batches))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(jobs or cores or 1, len(batches))
     console = Console(stderr=True)
     done: dict[int, tuple[Result, ...]] = {}
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("judging", total=len(batches))
         if workers == 1:
             for index, batch in enumerate(batches):
-                done[index] = acceptance.run(batch)
+                done[index] = _finished(batch, partial(acceptance.run, batch))
                 progress.advance(task)
         else:
-            # a fork would copy threads and compiled state; a server process starts clean
+            # a fork would copy threads and compiled state; a new process starts clean
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_alone) as pool:
                 futures = {pool.submit(acceptance.run, batch): index for index, batch in enumerate(batches)}
                 try:
                     for future in as_completed(futures):
-                        done[futures[future]] = future.result()
+                        index = futures[future]
+                        done[index] = _finished(batches[index], future.result)
                         progress.advance(task)
-                except BaseException:
+                except BaseException as error:
+                    for process in multiprocessing.active_children():
+                        process.terminate()
                     pool.shutdown(wait=False, cancel_futures=True)
+                    if isinstance(error, BrokenProcessPool):
+                        raise Missing("a worker process was killed, perhaps for want of memory; try --jobs 1") from None
                     raise
     return [result for index in range(len(batches)) for result in done[index]]
 
 
-def _show(results: Sequence[Result]) -> None:
+def _finished(batch: Batch, run: Callable[[], tuple[Result, ...]]) -> tuple[Result, ...]:
+    """The results of a batch; an error says which batch it comes from."""
+    try:
+        return run()
+    except Undecided as error:
+        raise Undecided(f"{batch.activation.name} for {batch.target}: {error}") from None
+    except Exception as error:
+        error.add_note(f"while judging {batch.activation.name} for {batch.target}")
+        raise
+
+
+def _leave_interrupts_alone() -> None:
+    """In a worker: the parent hears of Ctrl-C, and ends the workers."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _show(results: Sequence[Result], activations: Mapping[str, Activation], settings: dict[str, str]) -> None:
     """One table, a summary, and the full report of every failure."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from relusym.activations import NAMES
+    from relusym.formulas.document import grammar_text
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
+    wide = not console.is_terminal
+    if wide:
+        console = Console(width=1000)  # a pipe has no edge: one row, one line
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("activation", "target", "dtype", "work", "computes", "accuracy"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, no_wrap=wide, overflow="fold")
     for title in ("max ulp", "of bound"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=wide, overflow="fold")
     for title in ("bound", "worst input", "status"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, no_wrap=wide, overflow="fold")
+    reasons = dict.fromkeys(result.reason for result in results if result.status != "failed" and result.reason)
+    numbers = {reason: f" [{number}]" for number, reason in enumerate(reasons, 1)}
     for result in results:
         table.add_row(
             result.activation,
@@ -348,47 +451,99 @@ def _show(results: Sequence[Result]) -> None:
             "" if result.max_ratio is None else f"{result.max_ratio:.2g}",
             result.bound,
             result.worst_input or "",
-            result.status + (", all inputs" if result.exhaustive and result.status == "passed" else ""),
+            Text(
+                result.status
+                + (" at all inputs" if result.exhaustive and result.status == "passed" else "")
+                + numbers.get(result.reason, "")
+            ),
         )
     console.print(table)
-    for reason in dict.fromkeys(result.reason for result in results if result.status != "failed" and result.reason):
-        console.print(f"note: {reason}", markup=False, soft_wrap=True)
+    lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if name not in NAMES]
+    lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
     for result in results:
         if result.status == "failed":
-            console.print(f"\n{result.target}, {result.accuracy}:\n{result.report}", markup=False, soft_wrap=True)
+            made = _generated_by(result, activations[result.activation], settings)
+            lines += ["", f"{result.target}, {result.accuracy}: {result.report}", f"  where fn = {made}"]
     count = {status: sum(result.status == status for result in results) for status in ("passed", "failed", "not run")}
-    console.print("\n" + ", ".join(f"{number} {status}" for status, number in count.items()), markup=False)
+    lines += ["", ", ".join(f"{number} {status}" for status, number in count.items())]
+    for line in lines:
+        typer.echo(line)
+
+
+def _generated_by(result: Result, activation: Activation, settings: dict[str, str]) -> str:
+    """A line of Python that makes the kernel again."""
+    from relusym_codegen.literals import nearest
+
+    from relusym.activation import parameter_values
+    from relusym.activations import NAMES
+    from relusym.floats import FORMATS
+    from relusym.formulas.document import grammar_text
+
+    known = activation.name in NAMES
+    subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"
+    words = (result.target, result.dtype, result.computes, result.accuracy)
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    on = "'cpu'" if result.target == "cuda" else ""
+    made = f"relusym_codegen.generate({subject}, {', '.join(map(repr, words))}{given}).load({on})"
+    values = parameter_values(activation, settings)
+    form = FORMATS[result.work_format]
+    passed = [f"{p.name}={nearest(values[p.symbol], form)!r}" for p in activation.parameters if p.learnable]
+    return f"functools.partial({made}, {', '.join(passed)})" if passed else made
 
 
 def _judge_callable(
-    where: str,
-    subjects: list[str] | None,
-    dtype: list[str] | None,
-    computes: list[str] | None,
-    values: Sequence[str] | None,
-    json_file: Path | None,
-) -> None:
-    """Judge somebody's function against one definition."""
-    if not subjects or len(subjects) != 1 or len(dtype or []) > 1 or len(computes or []) > 1:
-        raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
+    where: str, activation: Activation, dtype: str, computes: str, settings: dict[str, str]
+) -> dict[str, Any]:
+    """Judge somebody's function against one definition; parameters that it takes by name are passed to it."""
+    from functools import partial
+
+    from relusym_codegen.literals import nearest
+
     from relusym.activation import parameter_values
+    from relusym.floats import format_of
     from relusym.judge import check
 
-    activation = _activation(subjects[0])
-    given = _settings(values)
-    parameter_values(activation, given)
+    fn = _imported(where)
+    form = format_of(dtype)
+    takes = _names_taken(fn)
+    # A value that the dtype holds is the same number in whatever format the function computes.
+    passed = {
+        str(symbol): nearest(value, form)
+        for symbol, value in parameter_values(activation, settings).items()
+        if str(symbol) in takes
+    }
     report = check(
-        _imported(where),
+        partial(fn, **passed) if passed else fn,
         activation,
-        dtype=(dtype or ["float32"])[0],
-        computes=(computes or ["forward"])[0],
-        parameters=given,
+        dtype=form.name,
+        computes=computes,
+        parameters={**settings, **passed},
     )
     typer.echo(str(report))
-    if json_file is not None:
-        _write_json(json_file, [report.to_json()])
+    if passed:
+        typer.echo("  parameters passed: " + ", ".join(f"{name}={value!r}" for name, value in passed.items()))
     if not report.passed:
-        raise typer.Exit(DEFECT)
+        typer.echo(f"  where fn is {where}")
+    return {
+        "activation": activation.name,
+        "target": where,
+        "dtype": form.name,
+        "work_format": None,
+        "computes": computes,
+        "accuracy": None,
+        "status": "passed" if report.passed else "failed",
+        "reason": "" if report.passed else report.findings[0].message,
+        **report.to_json(),
+    }
+
+
+def _names_taken(fn: Any) -> set[str]:
+    import inspect
+
+    try:
+        return set(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        return set()  # functions written in C need not tell
 
 
 def _imported(where: str) -> Any:
@@ -399,21 +554,23 @@ def _imported(where: str) -> Any:
     home, colon, name = where.rpartition(":")
     if not colon or not home or not name:
         raise InvalidRequest(f"--callable {where!r} is not module:function or path/file.py:function")
-    if home.endswith(".py"):
-        path = Path(home)
-        if not path.is_file():
-            raise InvalidRequest(f"--callable: there is no file {home}")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    else:
-        sys.path.insert(0, str(Path.cwd()))
-        try:
+    try:
+        if home.endswith(".py"):
+            path = Path(home)
+            if not path.is_file():
+                raise InvalidRequest(f"--callable: there is no file {home}")
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            sys.path.insert(0, str(Path.cwd()))
             module = importlib.import_module(home)
-        except ModuleNotFoundError as error:
-            raise Missing(f"--callable: {error}; install it, or give path/file.py:function") from None
+    except ModuleNotFoundError as error:
+        raise Missing(f"--callable {where}: {error}; install it, or give path/file.py:function") from None
+    except (ImportError, SyntaxError, ArithmeticError, LookupError, NameError, OSError, TypeError) as error:
+        raise InvalidRequest(f"--callable: {home} cannot be imported: {type(error).__name__}: {error}") from None
     try:
         found: Any = module
         for part in name.split("."):
@@ -425,13 +582,13 @@ def _imported(where: str) -> Any:
     return found
 
 
-def _write_json(path: Path, results: list[dict[str, Any]]) -> None:
+def _write_json(path: Path, results: list[dict[str, Any]], *, force: bool) -> None:
     import json
 
     from relusym.judge.reports import installed_versions
 
     document = {"schema": 1, "versions": dict(installed_versions()), "results": results}
-    _write(path, json.dumps(document, indent=1) + "\n", force=True)
+    _write(path, json.dumps(document, indent=1) + "\n", force=force)
 
 
 @app.command(epilog="Example: relusym doctor")
@@ -441,15 +598,18 @@ def doctor() -> None:
     from importlib import metadata
 
     typer.echo(f"Python {platform.python_version()} on {platform.machine()}, {platform.system()}")
-    installed = {}
+    installed, lacking = {}, []
     packages = ("relusym", "sympy", "numpy", "python-flint", "ml_dtypes", "hypothesis", "typer", "rich", "jinja2")
     for package in (*packages, "cupy-cuda12x", "cupy-cuda13x", "torch"):
         try:
             installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             if package in packages:
-                typer.echo(f"missing: {package} (pip install {package})")
+                lacking.append(package)
     typer.echo("packages: " + ", ".join(f"{name} {version}" for name, version in installed.items()))
+    if lacking:
+        typer.echo(f"missing: {', '.join(lacking)}; install with: pip install {' '.join(lacking)}")
+        raise typer.Exit(LACKING)
     typer.echo("numpy kernels: run here")
     from relusym_codegen.targets.cuda import compiler, gpu_missing
 
