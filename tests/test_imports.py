@@ -1,5 +1,6 @@
 """What an import costs, in a fresh process."""
 
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,33 @@ def test_an_import_brings_neither_sympy_nor_numpy(statement: str) -> None:
 def test_generating_a_numpy_kernel_needs_no_gpu_package() -> None:
     loaded = loaded_after("import relusym_codegen; relusym_codegen.generate('relu').load()")
     assert not loaded & {"cupy", "torch", "relusym_codegen.targets.cuda"}
+
+
+def test_help_brings_neither_sympy_nor_numpy() -> None:
+    statement = "from typer.testing import CliRunner; from relusym.cli import app; CliRunner().invoke(app, ['--help'])"
+    assert not loaded_after(statement) & {"sympy", "numpy", "flint", "hypothesis", "relusym_codegen.acceptance"}
+
+
+def test_everything_but_cuda_works_without_gpu_packages_and_without_a_compiler() -> None:
+    code = """
+import sys
+for name in ("cupy", "torch", "cuda", "scipy"):
+    sys.modules[name] = None  # importing it raises ImportError
+import numpy as np
+import relusym, relusym_codegen
+fn = relusym_codegen.generate("gelu").load()
+assert relusym.check(fn, "gelu", dtype="float32", examples=5, max_ulp=1).passed
+relusym.render(relusym.analyse(relusym.elu))
+try:
+    relusym_codegen.generate("gelu", target="cuda").load(on="cpu")
+except relusym.Missing as lack:
+    print(lack)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "PATH": ""}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no C++ compiler was found" in done.stdout
 
 
 def test_help_answers_at_once() -> None:
