@@ -457,7 +457,10 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
                 + numbers.get(result.reason, "")
             ),
         )
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip() if wide else line)
     lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if name not in NAMES]
     lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
     for result in results:

@@ -1,0 +1,94 @@
+"""README and docs are run: commands print what the pages say, and Python blocks do what they say.
+
+In a `console` block each `$ relusym ...` line is run and its output compared; `$ echo $?` asks for its exit code.
+`...` stands for anything. Numbers that `relusym verify` measures are not compared: they depend on the processor.
+A `python` block is executed, the blocks of a page one after another; one that begins with `# path/name.py` is first
+written to that file, for the commands below it.
+"""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(console|python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+NUMBER = re.compile(r"-?0x[0-9a-f.]+p[+-]\d+|-?\d[\d.,]*(e[+-]\d+)?")
+
+
+def named(pages: list[Path]) -> list[object]:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+
+
+@pytest.mark.parametrize("page", named([page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]))
+def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind == "console":
+            run_console(text)
+        elif kind == "pycon":
+            run_session(text, names, page)
+        else:
+            run_python(text, names)
+
+
+@pytest.mark.parametrize("page", named([*PAGES, ROOT / "tests" / "README.md", ROOT / "CHANGELOG.md"]))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        assert "://" in link or (page.parent / link).exists(), f"{page.name} links to {link}, which does not exist"
+
+
+def run_python(text: str, names: dict[str, object]) -> None:
+    first = text.splitlines()[0]
+    if file := re.fullmatch(r"# ([\w./-]+\.py)", first):
+        path = Path(file[1])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    exec(compile(text, "<example>", "exec"), names)
+
+
+def run_session(text: str, names: dict[str, object], page: Path) -> None:
+    example = doctest.DocTestParser().get_doctest(text, names, page.name, str(page), 0)
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(example, out=said.append, clear_globs=False)
+    assert not said, "".join(said)
+    names.update(example.globs)
+
+
+def run_console(text: str) -> None:
+    code = 0
+    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+        if command == "echo $?":
+            assert code == int(expected), f"exit code {code}, the page says {expected}"
+            continue
+        words = shlex.split(command)
+        assert words[0] == "relusym", f"only relusym is run here, not {words[0]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "relusym.cli", *words[1:]], capture_output=True, text=True, check=False
+        )
+        code = done.returncode
+        printed = done.stdout + done.stderr
+        assert "Traceback" not in printed, printed
+        measured = words[1] == "verify"
+        assert matches(expected, printed, measured=measured), f"$ {command}\n{printed}\nthe page says:\n{expected}"
+
+
+def matches(expected: str, printed: str, *, measured: bool) -> bool:
+    """Whether the text is as expected, spaces at the ends of lines and `...` aside."""
+    expected, printed = (
+        "\n".join(
+            re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip() if measured else line.rstrip()
+            for line in text.strip().splitlines()
+        )
+        for text in (expected, printed)
+    )
+    pattern = ".*".join(re.escape(part) for part in expected.split("..."))
+    return re.fullmatch(pattern, printed, re.DOTALL) is not None
