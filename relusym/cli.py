@@ -426,17 +426,14 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
     from relusym.activations import NAMES
     from relusym.formulas.document import grammar_text
 
-    console = Console()
-    wide = not console.is_terminal
-    if wide:
-        console = Console(width=1000)  # a pipe has no edge: one row, one line
+    console = Console(width=1000)  # one row, one line: a narrow terminal wraps it, and nothing is cut
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("activation", "target", "dtype", "work", "computes", "accuracy"):
-        table.add_column(title, no_wrap=wide, overflow="fold")
+        table.add_column(title, no_wrap=True)
     for title in ("max ulp", "of bound"):
-        table.add_column(title, justify="right", no_wrap=wide, overflow="fold")
+        table.add_column(title, justify="right", no_wrap=True)
     for title in ("bound", "worst input", "status"):
-        table.add_column(title, no_wrap=wide, overflow="fold")
+        table.add_column(title, no_wrap=True)
     reasons = dict.fromkeys(result.reason for result in results if result.status != "failed" and result.reason)
     numbers = {reason: f" [{number}]" for number, reason in enumerate(reasons, 1)}
     for result in results:
@@ -460,7 +457,7 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        typer.echo(line.rstrip() if wide else line)
+        typer.echo(line.rstrip())
     lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if name not in NAMES]
     lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
     for result in results:

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from relusym_codegen import acceptance
 from typer.testing import CliRunner
 
 from relusym.cli import app
+from relusym.errors import Undecided
 
 run = CliRunner().invoke
 QUICK = ["--dtype", "float16", "--computes", "forward", "--jobs", "1"]
@@ -144,3 +147,35 @@ def test_an_interrupt_ends_all_workers_with_exit_code_130() -> None:
 def test_help_of_every_command_gives_an_example() -> None:
     for command in ("list", "derive", "generate", "verify", "doctor"):
         assert f"Example: relusym {command}" in run(app, [command, "--help"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("present", "absent", "code", "said"),
+    [
+        (("cupy-cuda12x", "cupy-cuda13x"), (), 3, "overwrite each other"),
+        ((), ("python-flint",), 3, "pip install python-flint"),
+        (("cupy-cuda12x",), (), 0, "numpy kernels: run here"),
+    ],
+)
+def test_doctor_names_what_is_wrong(
+    present: tuple[str, ...], absent: tuple[str, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name in absent or ("cupy" in name and name not in present):
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    done = run(app, ["doctor"])
+    assert done.exit_code == code, done.output
+    assert said in done.output
+
+
+def test_an_undecided_batch_is_named_and_exits_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    def undecided(batch: acceptance.Batch) -> tuple[acceptance.Result, ...]:
+        raise Undecided("a limit was not found in time")
+
+    monkeypatch.setattr(acceptance, "run", undecided)
+    done = run(app, ["verify", "relu", *QUICK])
+    assert done.exit_code == 4
+    assert done.stderr == "relusym: relu for numpy: a limit was not found in time\n"
