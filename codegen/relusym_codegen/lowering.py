@@ -421,6 +421,12 @@ def _equal(first: Expr, second: Expr) -> bool:
         return True
     if first is sympy.nan or second is sympy.nan:
         return False
+    if first.is_finite is False or second.is_finite is False:
+        return False
+    if not first.free_symbols | second.free_symbols:
+        # twenty digits are enough to choose between two comparisons that differ at one point
+        one, other = (enclosure(value, sympy.Dummy(), Fraction(0)) for value in (first, second))
+        return one is not None and other is not None and bool(abs(one - other) <= abs(one) * 2.0**-70)
     return bool(sympy.simplify(first - second) == 0)
 
 
