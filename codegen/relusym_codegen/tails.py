@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -19,7 +20,7 @@ from sympy import Expr, Symbol
 
 from relusym.floats import Format
 from relusym_codegen.enclosures import enclosure
-from relusym_codegen.program import Builder, evaluate
+from relusym_codegen.program import Builder, Program, evaluate
 from relusym_codegen.translation import translate
 
 
@@ -66,10 +67,14 @@ def _probes(form: Format) -> list[float]:
     return [*(2.0**e * m for e in exponents for m in (1.0, 1.4375)), form.max]
 
 
-def _run(expr: Expr, variable: Symbol, at: float, form: Format, native: frozenset[str]) -> float:
+@lru_cache(maxsize=64)
+def _program(expr: Expr, variable: Symbol, form: Format, native: frozenset[str]) -> Program:
     b = Builder(("x",), form, native)
-    program = b.program(translate(b, expr, {variable: "x"}))
-    return float(evaluate(program, {"x": np.array(at)})[0])
+    return b.program(translate(b, expr, {variable: "x"}))
+
+
+def _run(expr: Expr, variable: Symbol, at: float, form: Format, native: frozenset[str]) -> float:
+    return float(evaluate(_program(expr, variable, form, native), {"x": np.array(at)})[0])
 
 
 def _holds(expr: Expr, variable: Symbol, at: float, form: Format, native: frozenset[str]) -> bool:
