@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from relusym_codegen import generate
 
 from relusym.activation import parameter_values
 from relusym.activations import NAMES, named
@@ -28,7 +29,6 @@ from relusym.floats import FORMATS
 from relusym.judge.metrics import error_in_ulps
 from relusym.pieces import split
 from relusym.rounding import reference
-from relusym_codegen import generate
 
 ROOT = Path(__file__).parents[1]
 SIZES = (2**16, 2**24)
@@ -150,8 +150,8 @@ def page(rows: list[dict[str, Any]], versions: dict[str, str], sizes: tuple[int,
     lines = [
         "# Speed of the NumPy kernels",
         "",
-        "Written by `python benchmarks/cpu.py`; every row is one run on one machine, single-threaded, normal inputs of",
-        "standard deviation 3, output preallocated for our kernels. `lambdify / fast` says how many times longer",
+        "Written by `python benchmarks/cpu.py`; every row is one run on one machine, single-threaded, normal inputs",
+        "of standard deviation 3, output preallocated for our kernels. `lambdify / fast` says how many times longer",
         "`sympy.lambdify` takes than our `fast` kernel (for float64: than `precise`, its only tier). The errors are the",
         "largest over 28,000 fixed inputs, in ulps of the dtype, against the correctly rounded value; inf means NaN or",
         "infinity for a finite value. PyTorch's derivative is its autograd's backward pass.",

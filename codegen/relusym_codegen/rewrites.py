@@ -205,7 +205,7 @@ def _sum(node: Expr) -> Expr | None:
 
 
 def _sine_cosine(terms: list[Expr]) -> Expr | None:
-    """c cos(u)^2 - c sin(u)^2 = c cos(2u)."""
+    """The sum c cos(u)^2 - c sin(u)^2 = c cos(2u)."""
     for term in terms:
         for sine in term.atoms(sin):
             u, cofactor = sine.args[0], term / sine**2
