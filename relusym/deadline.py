@@ -36,10 +36,11 @@ def within(seconds: float, question: Callable[[], T]) -> T:
                     interrupt(asker, ctypes.py_object(_Expired))
             wait = 0.25
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    lock.acquire()  # held until the question can be interrupted: an early end must not strike the start itself
+    threading.Thread(target=watch, daemon=True).start()
     try:
         try:
+            lock.release()
             return question()
         finally:
             _stop(lock, answered, lambda: interrupt(asker, None))
