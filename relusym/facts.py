@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sympy import Expr
 
@@ -25,16 +25,49 @@ class Absent:
     reason: str
 
 
-Value: TypeAlias = "Expr | str | bool | int | Absent | tuple[Value, ...] | Mapping[str, Value] | None"
-"""Exact: SymPy numbers (±oo included) or expressions in the parameters; never a float."""
+@dataclass(frozen=True)
+class Enclosed:
+    """A real number without a closed form here: its definition in words, and a ball of any radius around it.
+
+    `enclose(bits)` gives an Arb ball with a relative radius below 2**-bits.
+    """
+
+    definition: str
+    enclose: Callable[[int], Any] = field(compare=False, repr=False)
+
+
+Real: TypeAlias = "Expr | Enclosed"
+"""An exact SymPy number, ±oo included, or an enclosure; never a float."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `inf` to `sup`, each inside or not; a point where the two are the same."""
+
+    inf: Real
+    sup: Real
+    inf_attained: bool
+    sup_attained: bool
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """Disjoint intervals from left to right; with a `period`, those of one period, repeated for ever."""
+
+    components: tuple[Interval, ...] = ()
+    period: Expr | None = None
+
+
+Value: TypeAlias = "Real | RealSet | str | bool | int | Absent | tuple[Value, ...] | Mapping[str, Value] | None"
+"""Exact numbers or expressions in the parameters, enclosures, sets, words; never a float."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a second program needs to check a fact again; `evidence` is plain text by name."""
+    """What a second program needs to check a fact again: plain data, as in JSON."""
 
     kind: str
-    evidence: Mapping[str, str] = field(default_factory=dict, hash=False)
+    evidence: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ FLOORS = (
     {"relusym.errors"},
     {"relusym.activation", "relusym.floats", "relusym.deadline"},
     {"relusym.activations", "relusym.facts", "relusym.signs"},
-    {"relusym.zeros"},
+    {"relusym.zeros", "relusym.balls"},
     {"relusym.domains"},
     {"relusym.rounding", "relusym.parsing", "relusym.pieces"},
     {"relusym.calculus"},
