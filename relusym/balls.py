@@ -132,18 +132,14 @@ def _power(expr: Expr, base: Callable[..., arb], exponent: Callable[..., arb]) -
 def integer_power(base: arb, n: int) -> arb:
     """base**n for n >= 0, tight for even powers; python-flint's own is nan on a ball that holds 0."""
     if n % 2 == 0 and n and base.contains(0):
-        top = abs(base).upper()
-        return _hull(arb(0), integer_power(top, n)) if top.is_finite() else arb(0, "inf")
+        top = base.abs_upper()
+        return top if top == 0 or not top.is_finite() else arb(0).union(integer_power(top, n))
     value = arb(1)
     for bit in bin(n)[2:]:
         value = value * value
         if bit == "1":
             value = value * base
     return value
-
-
-def _hull(lower: arb, upper: arb) -> arb:
-    return lower.union(upper)
 
 
 def value_of(expr: Expr, bits: int) -> arb:
@@ -185,15 +181,29 @@ def combined(definition: str, operation: Callable[..., arb], *values: Real) -> E
     return Enclosed(definition, enclose)
 
 
+def sign(number: Expr) -> int | None:
+    """The sign of an exact number: by a ball where it is not zero, else by `sign_of`; None where open."""
+    try:
+        evaluate = compiled(number)
+    except Undecided:
+        return sign_of(number)
+    for bits in (64, 256):
+        with precision(bits):
+            ball = evaluate()
+        if ball > 0 or ball < 0:
+            return 1 if ball > 0 else -1
+    return sign_of(number)
+
+
 def order(one: Real, other: Real) -> int | None:
     """The sign of one - other, proved; None where it cannot be told (equal numbers without closed forms)."""
     if one is other or one == other:
         return 0
-    for first, second, sign in ((one, other, 1), (other, one, -1)):
+    for first, second, direction in ((one, other, 1), (other, one, -1)):
         if first is sympy.oo or second is -sympy.oo:
-            return sign
+            return direction
     if isinstance(one, Expr) and isinstance(other, Expr):
-        return sign_of(one - other)
+        return sign(one - other)
     for bits in (64, 256, 1024):
         difference = enclosure(one, bits) - enclosure(other, bits)
         if difference > 0:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import sympy
 from sympy import Abs, Expr, Heaviside, Max, Min, Piecewise, Symbol, sign
 from sympy.core.relational import Equality, Relational, Unequality
-from sympy.logic.boolalg import And, Boolean, Not, Or
+from sympy.logic.boolalg import ITE, And, Boolean, Not, Or
 
 from relusym.activation import Activation
 from relusym.domains import check_real_and_finite, sign_inside
@@ -221,6 +221,9 @@ class _Splitter:
             return any(holds(part) for part in condition.args)
         if isinstance(condition, Not):
             return not holds(condition.args[0])
+        if isinstance(condition, ITE):  # what SymPy makes of a comparison with a Piecewise
+            test, then, otherwise = condition.args
+            return holds(then) if holds(test) else holds(otherwise)
         raise self._error(f"the condition {condition} is not understood", "use comparisons joined by And, Or and Not")
 
     def _check_meeting(self, node: Expr, left: Expr, place: Expr, right: Expr) -> None:

@@ -10,6 +10,8 @@ import sympy
 from sympy import Expr, Symbol
 
 from relusym.activation import x
+from relusym.calculus import growth
+from relusym.calculus.forms import field_of
 from relusym.deadline import within
 from relusym.errors import Undecided
 from relusym.pieces import Piece, Pieces
@@ -49,6 +51,9 @@ def _limit(expr: Expr, variable: Symbol, at: Expr, side: str) -> Expr:
     by_parts = _limit_by_parts(expr, variable, at, side)
     if by_parts is not None:
         return by_parts
+    if at.is_infinite:
+        with contextlib.suppress(Undecided):
+            return growth.limit(*field_of(expr, variable), 1 if at is sympy.oo else -1)
     try:
         limit = within(SECONDS, lambda: sympy.limit(expr, variable, at, side))
     except (ValueError, TypeError, AttributeError, sympy.PoleError) as failure:
