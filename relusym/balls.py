@@ -31,6 +31,7 @@ _FUNCTIONS: dict[type, Callable[[arb], arb]] = {
     sympy.cosh: arb.cosh,
     sympy.atan: arb.atan,
     sympy.asinh: arb.asinh,
+    sympy.asin: arb.asin,
     sympy.Abs: abs,
     sympy.LambertW: arb.lambertw,
 }

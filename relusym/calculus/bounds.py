@@ -10,8 +10,8 @@ from sympy import Expr, Symbol
 
 from relusym.balls import combined, compiled
 from relusym.calculus.derivatives import derivative
+from relusym.calculus.forms import field_of
 from relusym.calculus.limits import one_sided_limit
-from relusym.calculus.roots import Zero
 from relusym.calculus.sets import compare, point, union
 from relusym.calculus.sign_tables import SignTable, tables
 from relusym.calculus.subdifferentials import is_continuous_at, slopes
@@ -20,6 +20,9 @@ from relusym.errors import Undecided
 from relusym.facts import Enclosed, Interval, Real, RealSet
 from relusym.pieces import Piece, Pieces
 from relusym.signs import equal
+
+
+_MINUS = "minus "
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,11 @@ def negated(number: Real) -> Real:
     """-number."""
     if isinstance(number, Expr):
         return -number
-    return combined(f"minus {number.definition}", lambda ball: -ball, number)
+    if number.definition.startswith(_MINUS):
+        definition = number.definition.removeprefix(_MINUS)
+    else:
+        definition = _MINUS + number.definition
+    return combined(definition, lambda ball: -ball, number)
 
 
 def value_at(expr: Expr, variable: Symbol, at: Real) -> Real:
@@ -99,7 +106,10 @@ def simplest(number: Expr) -> Expr:
     """A number in the shortest of a few equal forms."""
     if number.is_Rational or number.is_infinite:
         return number
+    number = _without_exponentials_of_lambert(number)
     forms = [number]
+    if number.has(sympy.erf) and number.has(sympy.erfc):
+        forms.append(sympy.expand(number.rewrite(sympy.erf)))
     for rewrite in (sympy.radsimp, sympy.simplify):
         try:
             forms.append(within(0.5, partial(rewrite, number)))
@@ -108,15 +118,31 @@ def simplest(number: Expr) -> Expr:
     return min(forms, key=lambda form: (sympy.count_ops(form), len(str(form))))
 
 
+def _without_exponentials_of_lambert(number: Expr) -> Expr:
+    """exp(n w) as (z / w)**n where w = LambertW(z), so that the exponential cancels."""
+
+    def plain(exponent: Expr) -> Expr:
+        rest, factor = sympy.S.Zero, sympy.S.One
+        for term in sympy.Add.make_args(sympy.expand(exponent)):
+            n, other = term.as_coeff_Mul()
+            if isinstance(other, sympy.LambertW) and n.is_Integer:
+                factor *= (other.args[0] / other) ** n
+            else:
+                rest += term
+        return factor * sympy.exp(rest)
+
+    return number.replace(sympy.exp, plain) if number.has(sympy.LambertW) else number
+
+
 def _candidates(piece: Piece, critical: SignTable, variable: Symbol) -> list[Candidate]:
     """Values at the critical points of one piece, and its limits at both ends."""
     if critical.vanishes:
         whole = Interval(piece.lower, piece.upper, False, False)
         value = value_at(piece.expr, variable, critical.cells[0].inside)
         return [Candidate(value, whole, True)]
-    turning = [
-        Candidate(value_at(piece.expr, variable, zero.at), point(zero.at), True) for zero in _turning_points(critical)
-    ]
+    places = [zero.at for zero in critical.zeros if zero.multiplicity % 2]
+    values = _critical_values(piece, places, variable)
+    turning = [Candidate(value, point(at), True) for at, value in zip(places, values, strict=True)]
     if critical.period is not None:
         return turning + _unbounded_ends(piece, critical, variable)
     ends = [one_sided_limit(piece, end, variable) for end in (piece.lower, piece.upper)]
@@ -128,8 +154,21 @@ def _candidates(piece: Piece, critical: SignTable, variable: Symbol) -> list[Can
     ]
 
 
-def _turning_points(critical: SignTable) -> list[Zero]:
-    return [zero for zero in critical.zeros if zero.multiplicity % 2]
+def _critical_values(piece: Piece, places: list[Real], variable: Symbol) -> list[Real]:
+    """Values at critical points; of an even or odd function those on the left are written by those on the right.
+
+    Without that two equal values without closed forms could never be told from different ones.
+    """
+    values = [value_at(piece.expr, variable, at) for at in places]
+    if not any(isinstance(at, Enclosed) for at in places) or compare(piece.lower, -piece.upper) != 0:
+        return values
+    mirrored = piece.expr.subs(variable, -variable)
+    for factor in (1, -1):
+        if not field_of(piece.expr - factor * mirrored, variable)[1]:
+            for index in range(len(values) // 2):
+                right = values[-1 - index]
+                values[index] = right if factor == 1 else negated(right)
+    return values
 
 
 def _unbounded_ends(piece: Piece, critical: SignTable, variable: Symbol) -> list[Candidate]:

@@ -73,10 +73,37 @@ def _exact_zeros(field: Field, factor: Any, symbols: set[Symbol]) -> list[Expr] 
             found = [_real_zeros(exponent - sympy.log(value)) for value in values if sign(value) == 1]
             return None if None in found else [_tidy(zero) for zeros in found for zero in zeros or ()]
         return None
+    if len(symbols) == 2 and x in symbols and symbols & set(field.exponents):
+        return _zeros_by_lambert(field, factor)
     roots = symbols & set(field.roots)
     if len(roots) == 1 and symbols <= {x, *roots}:
         return _zeros_with_a_square_root(field, factor, roots.pop())
     return None
+
+
+def _zeros_by_lambert(field: Field, factor: Any) -> list[Expr] | None:
+    """Zeros of a + b x + c exp(r x): -a/b - w/r with w exp(w) = (c r / b) exp(-a r / b), where w is unique."""
+    parts: dict[str, Expr] = {"1": sympy.S.Zero}
+    rate = None
+    for term in field.terms(factor):
+        kind = "1" if term.power == 0 and not term.generators else None
+        if term.power == 1 and not term.generators:
+            kind = "x"
+        elif term.power == 0 and list(term.generators.values()) == [1]:
+            (symbol,) = term.generators
+            exponent = field.exponents.get(symbol)
+            if exponent is not None and exponent.degree() == 1:
+                kind, rate = "exp", exponent.LC()
+        if kind is None:
+            return None
+        parts[kind] = term.coefficient
+    if rate is None or "x" not in parts:
+        return None
+    a, b, c = parts["1"], parts["x"], parts["exp"]
+    argument = c * rate / b * sympy.exp(-a * rate / b)
+    if sign(argument) != 1:
+        return None
+    return [-a / b - sympy.LambertW(argument) / rate]
 
 
 def _tidy(zero: Expr) -> Expr:

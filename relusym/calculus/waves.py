@@ -28,7 +28,7 @@ def periodic_zeros(expr: Expr, variable: Symbol) -> PeriodicZeros:
     With t = tan(w x / 2) for the common frequency w the function is a fraction of polynomials in t, and t
     runs through the line, with one point at infinity, in a period.
     """
-    function = _sum_of_waves(expr)
+    function = sum_of_waves(expr)
     waves = sorted(function.atoms(sympy.sin, sympy.cos), key=str)
     step = _common_frequency(waves, variable)
     period = 2 * sympy.pi / step
@@ -49,7 +49,7 @@ def periodic_zeros(expr: Expr, variable: Symbol) -> PeriodicZeros:
     return PeriodicZeros(period, start, tuple(zeros))
 
 
-def _sum_of_waves(expr: Expr) -> Expr:
+def sum_of_waves(expr: Expr) -> Expr:
     """Products and powers of sin and cos as sums."""
     form = sympy.expand(expr)
     for _ in range(4):

@@ -54,7 +54,7 @@ def plain(values: RealSet):
         ("elu", "(-1, oo)", "(0, 1]"),
         ("gelu", "[-0.169971, oo)", None),
         ("gelu_tanh", "[-0.170041, oo)", "[-0.128993, 1.12899]"),
-        ("silu", "[-0.278465, oo)", "[-0.0998393, 1.09984]"),
+        ("silu", "[-LambertW(exp(-1)), oo)", "[-0.0998393, 1.09984]"),
         ("mish", "[-0.308843, oo)", "[-0.112526, 1.0885]"),
         ("softplus", "(0, oo)", "(0, 1)"),
         ("logsigmoid", "(-oo, 0)", "(0, 1)"),
@@ -108,6 +108,22 @@ def test_elu_is_convex_up_to_alpha_1(alpha, curved, constant):
     pieces = at_defaults("elu", alpha=alpha)
     assert shape.convexity(pieces) == curved
     assert bounds.lipschitz_constant(pieces) == constant
+
+
+def test_equal_extrema_without_closed_forms_are_known_to_be_equal():
+    """An even function takes its greatest value twice; an odd derivative is as steep on both sides."""
+    pieces = pieces_of(-(x**6 - 7 * x**4 + 2 * x**2) * exp(-(x**2)))
+    assert len(bounds.extremum(pieces, -1)[2].components) == 2
+    assert isinstance(bounds.lipschitz_constant(pieces), Enclosed)
+
+
+def test_the_least_value_of_silu_in_closed_form():
+    least = -sympy.LambertW(exp(-1))
+    assert bounds.extremum(at_defaults("silu"), 1) == (
+        least,
+        True,
+        RealSet((Interval(least - 1, least - 1, True, True),)),
+    )
 
 
 def test_inflections_need_a_tangent_and_a_change_of_sign():

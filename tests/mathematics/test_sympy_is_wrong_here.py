@@ -9,9 +9,12 @@ from sympy import Abs, Heaviside, Max, Min, Piecewise, Symbol, exp, limit, nan, 
 
 from relusym.activation import Activation, Parameter, parameter_values, x
 from relusym.activations import named
+from relusym.calculus.bounds import value_range
 from relusym.calculus.derivatives import derivative
 from relusym.calculus.limits import limits_at_infinity, one_sided_limit
+from relusym.calculus.shape import convexity, monotonicity, sign_sets
 from relusym.calculus.subdifferentials import kinks, slopes
+from relusym.deadline import within
 from relusym.pieces import split
 
 step = Piecewise((0, x <= 0), (1, True))
@@ -119,3 +122,86 @@ def test_every_kink_slope_is_a_limit_from_inside():
     for name, pairs in expected.items():
         pieces = split(named(name), parameter_values(named(name)))
         assert [slopes(pieces, place) for place in pieces.breakpoints] == pairs
+
+
+# --- shape and range: SymPy's answers on Piecewise, and on functions with isolated stationary points ---
+
+identity_clipped = Piecewise((-1, x < -1), (1, x > 1), (x, True))
+hardshrink = Piecewise((x, x > 1), (x, x < -1), (0, True))
+
+
+@pytest.mark.parametrize(
+    ("expr", "right"),
+    [
+        (identity_clipped, "none"),
+        (named("selu").expr, "none"),
+        (Piecewise((0, x <= -3), (x, x >= 3), (x * (x + 3) / 6, True)), "none"),
+        (hardshrink, "none"),
+        (Piecewise((x, x < 0), (0, True)), "concave"),
+    ],
+    ids=["hardtanh", "selu", "hardswish", "hardshrink", "a concave corner"],
+)
+def test_convexity_of_a_piecewise(expr, right):
+    """sympy#20920: kinks and jumps are ignored; even a function that jumps is called convex."""
+    assert sympy.is_convex(expr, x) is True
+    assert convexity(pieces_of(expr)) == right
+
+
+def test_convexity_of_absolute_values():
+    with pytest.raises(NotImplementedError):
+        sympy.is_convex(-Abs(x), x)
+    assert convexity(pieces_of(-Abs(x))) == "concave"
+
+
+@pytest.mark.parametrize(
+    ("expr", "sympy_says", "right"),
+    [
+        # sympy#28571: an isolated zero of f' is taken for a change of direction
+        (x**3, False, "strictly increasing"),
+        (x - sympy.tanh(x), False, "strictly increasing"),
+        (Max(0, Min(x, 6)), False, "increasing"),
+        # sympy#28578: a V-shape, and a step down
+        (Max(2 * x + 1, -x), True, "none"),
+    ],
+    ids=str,
+)
+def test_monotonicity(expr, sympy_says, right):
+    assert sympy.is_monotonic(expr, symbol=x) is sympy_says
+    assert monotonicity(pieces_of(expr)) == right
+
+
+def test_a_step_down_does_not_increase():
+    step_down = Piecewise((1, x < 0), (0, True))
+    assert sympy.is_increasing(step_down, symbol=x) is True
+    assert monotonicity(pieces_of(step_down)) == "decreasing"
+
+
+@pytest.mark.parametrize("name", ["relu", "elu", "gelu", "silu", "mish", "hardswish", "softsign"])
+def test_ranges_that_function_range_refuses(name):
+    """sympy#20654, #20881: no domain for a Piecewise or for erf; critical points of silu are not found."""
+    activation = named(name)
+    expr = activation.expr.xreplace(parameter_values(activation))
+    with pytest.raises((NotImplementedError, TypeError, ValueError)):
+        within(10, lambda: _asked(sympy.calculus.util.function_range, expr))
+    found = value_range(pieces_of(expr))
+    assert len(found.components) == 1
+
+
+def _asked(question, expr):
+    try:
+        return question(expr, x, sympy.S.Reals)
+    except NotImplementedError as refusal:
+        raise TypeError(str(refusal)) from None
+
+
+def test_singularities_of_a_jump_are_found():
+    jump = Piecewise((0, x <= 0), (1, True))
+    assert sympy.singularities(jump, x) is sympy.S.EmptySet
+    (kink,) = kinks(pieces_of(jump))
+    assert kink.clarke is None
+
+
+@pytest.mark.parametrize("expr", [relu, (1 + sympy.erf(x)) / 2, (1 + sympy.tanh(x)) / 2], ids=str)
+def test_signs_that_assumptions_do_not_see(expr):
+    assert expr.is_nonnegative is None
+    assert not sign_sets(pieces_of(expr))["negative"].components
