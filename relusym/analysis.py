@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sympy
 from sympy import Expr, Symbol
 
-from relusym.activation import Activation, Number, parameter_values
-from relusym.calculus.continuity import continuity_class
+from relusym.activation import Activation, Number, exact, parameter_values
 from relusym.calculus.derivatives import derivative
-from relusym.calculus.limits import limits_at_infinity
 from relusym.calculus.subdifferentials import Kink, Policy, kinks
+from relusym.certificates import certificate
+from relusym.derivation import Facts, Subject
 from relusym.errors import InvalidActivation, Undecided
-from relusym.facts import Absent, Fact, Value, Verdict
+from relusym.facts import Fact
+from relusym.parametric import general_facts
 from relusym.pieces import Pieces, joined, split
 
 
@@ -23,7 +26,8 @@ class Analysis:
     """The facts of one activation at the values of its parameters.
 
     `formula` and the derivatives named after it keep as symbols the parameters that were not given, where
-    their assumptions order the breakpoints; everything else holds at `parameters`.
+    their assumptions order the breakpoints; everything else holds at `parameters`. `facts` are derived when
+    first asked for.
     """
 
     activation: Activation
@@ -37,24 +41,35 @@ class Analysis:
     derivative: Pieces
     second_derivative: Pieces
     kinks: tuple[Kink, ...]
-    continuity_class: Fact
-    limits: Fact
-    derivative_limits: Fact
+    sigma: Expr = sympy.S.One
 
-    @property
-    def facts(self) -> dict[str, Fact]:
-        """All facts by their identifiers."""
-        return {
-            "continuity_class": self.continuity_class,
-            "kinks": Fact(
-                claim="breakpoints without a derivative",
-                verdict=Verdict.PROVED,
-                value=tuple(_kink_value(kink) for kink in self.kinks),
-                method="one-sided limits of f and f' on the smooth pieces",
-            ),
-            "limits": self.limits,
-            "derivative_limits": self.derivative_limits,
-        }
+    @functools.cached_property
+    def facts(self) -> Mapping[str, Fact]:
+        """All facts by their identifiers, each derived when first asked for."""
+        symbols = tuple(parameter.symbol for parameter in self.activation.parameters)
+        return Facts(
+            Subject(self.activation.name, self.pieces, self.derivative, self.kinks, self._symbolic, symbols, self.sigma)
+        )
+
+    @functools.cached_property
+    def general(self) -> dict[str, Fact]:
+        """Facts for all values of the parameters, with the conditions under which they hold; {} without parameters."""
+        if self._symbolic is None or not self.activation.parameters:
+            return {}
+        return general_facts(self._symbolic, derivative(self._symbolic))
+
+    @functools.cached_property
+    def _symbolic(self) -> Pieces | None:
+        """The pieces with all parameters as symbols, where their assumptions order the breakpoints."""
+        try:
+            return split(self.activation)
+        except (InvalidActivation, Undecided):
+            return None
+
+    @functools.cached_property
+    def certificate(self) -> dict[str, Any]:
+        """Sign tables and breakpoints as plain data, for `relusym recheck`."""
+        return certificate(self.pieces)
 
     def _repr_latex_(self) -> str:
         return (
@@ -70,10 +85,12 @@ def analyse(
     activation: Activation,
     parameters: Mapping[str, Number] | None = None,
     subgradient: Policy = "least-norm",
+    sigma: Number = 1,
 ) -> Analysis:
-    """Pieces, derivatives, kinks, continuity and limits of an activation of one input; exact.
+    """Pieces, derivatives, kinks and facts of an activation of one input.
 
-    Parameters take the values given by name, else their defaults; one without either stays a symbol.
+    Parameters take the values given by name, else their defaults; one without either stays a symbol. `sigma`
+    is the standard deviation of the normal pre-activations of the statements on moments and probabilities.
     Raises `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a
     subgradient outside the Clarke interval. What cannot be settled in time is a fact with the verdict
     UNKNOWN.
@@ -111,42 +128,5 @@ def analyse(
         derivative=slope,
         second_derivative=curvature,
         kinks=kinks(pieces, policy=subgradient, stated=stated),
-        continuity_class=_settled("f is C^k for this k and no larger one", lambda: _continuity(pieces)),
-        limits=_settled("limits of f at -oo and +oo", lambda: _limits(pieces)),
-        derivative_limits=_settled("limits of f' at -oo and +oo", lambda: _limits(slope)),
+        sigma=exact(sigma),
     )
-
-
-def _settled(claim: str, settle: Callable[[], tuple[Value, str, tuple[str, ...]]]) -> Fact:
-    try:
-        value, method, conditions = settle()
-    except Undecided as reason:
-        return Fact(claim, Verdict.UNKNOWN, Absent(str(reason)), "not settled")
-    return Fact(claim, Verdict.PROVED, value, method, conditions=conditions)
-
-
-def _continuity(pieces: Pieces) -> tuple[Value, str, tuple[str, ...]]:
-    found = continuity_class(pieces)
-    order: Value = "infinity" if found.order is sympy.oo else int(found.order)
-    method = "one-sided limits of f, f', f'', ... at the breakpoints" if pieces.breakpoints else "no breakpoint"
-    return order, method, tuple(f"{difference} != 0" for difference in found.differences)
-
-
-def _limits(pieces: Pieces) -> tuple[Value, str, tuple[str, ...]]:
-    at_ends = zip(("-oo", "+oo"), limits_at_infinity(pieces), strict=True)
-    value = {end: Absent("no limit exists") if limit is sympy.nan else limit for end, limit in at_ends}
-    return value, "limit of the outermost smooth pieces", ()
-
-
-def _kink_value(kink: Kink) -> Mapping[str, Value]:
-    def number(limit: Expr) -> Value:
-        return Absent("no limit exists") if limit is sympy.nan else limit
-
-    return {
-        "at": kink.at,
-        "left": number(kink.left),
-        "right": number(kink.right),
-        "clarke": kink.clarke,
-        "chosen": number(kink.chosen),
-        "in_clarke": kink.in_clarke,
-    }

@@ -1,4 +1,4 @@
-"""The command line: list, derive, generate, verify, doctor.
+"""The command line: list, derive, compare, plot, prove, recheck, generate, verify, doctor.
 
 Exit codes: 0 fine, 1 a defect, 2 wrong usage or bad input, 3 something needed is missing, 4 undecided where an
 answer was asked for, 130 interrupted. Everything heavy is imported inside the command that needs it, so that
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,8 +102,8 @@ def _settings(pairs: Sequence[str] | None) -> dict[str, str]:
 def list_command() -> None:
     """The catalogue, one line each: name, formula, defaults of the parameters."""
     from relusym.activations import NAMES, catalogue
-    from relusym.formulas.document import grammar_text
     from relusym.formulas.tidiness import name_constants
+    from relusym.printing import grammar_text
 
     width = max(map(len, NAMES))
     for entry in catalogue():
@@ -114,20 +115,156 @@ def list_command() -> None:
 
 @app.command(epilog="Example: relusym derive elu --set alpha=2 --format latex")
 def derive(
-    subject: Subject,
+    subject: Annotated[
+        str | None, typer.Argument(metavar="NAME|FORMULA", help="A name of the catalogue, or a formula in x.")
+    ] = None,
     output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
     values: Settings = None,
     subgradient: Annotated[
         str, typer.Option(help="Derivative at kinks: least-norm, left, right, midpoint, or a number.")
     ] = "least-norm",
+    digits: Annotated[int, typer.Option(min=1, max=1000, help="Significant digits of decimals in JSON.")] = 20,
+    sigma: Annotated[str, typer.Option(help="Standard deviation of normal inputs, exact.")] = "1",
+    everything: Annotated[bool, typer.Option("--all", help="The whole catalogue; JSON gives a list.")] = False,
+    file: Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of printing.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Formula, derivatives with a stated value at every kink, continuity, limits."""
+    """Formula, derivatives with a stated value at every kink, and facts, each with how it is known."""
     with _plain_errors():
+        if (subject is None) != everything:
+            raise InvalidRequest("derive takes one NAME or FORMULA, or --all")
+        if file is not None:
+            _refuse_existing(file, force=force)
+        card = _Card(output.value, tuple(_settings(values).items()), _policy(subgradient), digits, sigma)
+        if everything:
+            text = _all_cards(card)
+        else:
+            assert subject is not None
+            text = card(_activation(subject))
+        if file is not None:
+            _write(file, text + "\n", force=force)
+        else:
+            typer.echo(text)
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What `derive` prints of one activation; picklable, for worker processes."""
+
+    format: str
+    settings: tuple[tuple[str, str], ...]
+    subgradient: Any
+    digits: int
+    sigma: str
+
+    def __call__(self, activation: Activation) -> str:
         from relusym.analysis import analyse
         from relusym.formulas import render
 
-        analysis = analyse(_activation(subject), _settings(values), subgradient=_policy(subgradient))
-        typer.echo(render(analysis, format=output.value))
+        analysis = analyse(activation, dict(self.settings), subgradient=self.subgradient, sigma=self.sigma)
+        return render(analysis, self.format, digits=self.digits)
+
+
+def _all_cards(card: _Card) -> str:
+    """The catalogue in its order: a list in JSON, else one after the other."""
+    from relusym.activations import catalogue
+    from relusym.workers import in_processes
+
+    if card.settings:
+        raise InvalidRequest("--all is about the default parameters; give --set with one NAME")
+    texts = in_processes(catalogue(), card, doing="deriving", name=lambda activation: str(activation.name))
+    if card.format == "json":
+        return "[" + ",\n".join(texts) + "]"
+    return "\n\n\n".join(texts)
+
+
+@app.command(epilog="Example: relusym compare relu gelu silu --format markdown")
+def compare(
+    subjects: Annotated[list[str], typer.Argument(metavar="[NAME|FORMULA]...", help="What to compare.")],
+    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+) -> None:
+    """Range, smoothness, Lipschitz constant, gains and more, beside each other."""
+    with _plain_errors():
+        from relusym.analysis import analyse
+        from relusym.formulas import compare as compared
+
+        typer.echo(compared([analyse(activation) for activation in _definitions(subjects, {})], output.value))
+
+
+@app.command(epilog="Example: relusym plot hardswish -o hardswish.svg")
+def plot(
+    subject: Subject,
+    file: Annotated[Path | None, typer.Option("-o", "--output", help="PNG or SVG; NAME.svg by default.")] = None,
+    interval: Annotated[str | None, typer.Option(help="LOWER,UPPER; chosen by the function by default.")] = None,
+    values: Settings = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Draw f, f' and f'' with kinks, Clarke intervals and asymptotes (needs the extra `plot`)."""
+    with _plain_errors():
+        from relusym.analysis import analyse
+        from relusym.plotting import plot as drawn
+
+        activation = _activation(subject)
+        path = file or Path(f"{activation.name}.svg")
+        _refuse_existing(path, force=force)
+        drawn(analyse(activation, _settings(values)), path, interval=_interval(interval))
+        typer.echo(str(path))
+
+
+def _interval(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        lower, upper = map(float, text.split(","))
+    except ValueError:
+        raise InvalidRequest(f"--interval {text!r} is not LOWER,UPPER; write --interval=-5,5") from None
+    if not lower < upper or abs(lower) + abs(upper) > 1e6:
+        raise InvalidRequest(f"--interval {text!r}: the lower end must be below the upper, both below 10^6 in size")
+    return lower, upper
+
+
+@app.command(epilog='Example: relusym prove hardswish "lipschitz <= 1.5"')
+def prove(
+    subject: Subject,
+    claim: Annotated[str, typer.Argument(help="Such as: lipschitz <= 1.5, range subset [-1, oo), convex, f' >= 0.")],
+    values: Settings = None,
+) -> None:
+    """Settle a claim: proved (exit 0), refuted with a witness (1), unknown (4)."""
+    with _plain_errors():
+        from relusym.facts import Absent, Verdict
+        from relusym.proving import prove as settled
+
+        fact = settled(_activation(subject), claim, _settings(values))
+        typer.echo(f"{fact.verdict.value.lower()}: {fact.claim}")
+        if fact.verdict is Verdict.REFUTED:
+            assert fact.certificate is not None
+            typer.echo(f"  witness: {fact.certificate.evidence['witness']}")
+        known = fact.value.reason if isinstance(fact.value, Absent) else fact.method
+        typer.echo(f"  {'because' if fact.verdict is Verdict.UNKNOWN else 'by'}: {known}")
+        if fact.verdict is not Verdict.PROVED:
+            raise typer.Exit(DEFECT if fact.verdict is Verdict.REFUTED else UNKNOWN)
+
+
+@app.command(epilog="Example: relusym derive gelu --format json -o gelu.json && relusym recheck gelu.json")
+def recheck(
+    file: Annotated[Path, typer.Argument(help="What `derive --format json` wrote.")],
+) -> None:
+    """Check certificates again, by an evaluator that shares nothing with the one that wrote them."""
+    with _plain_errors():
+        from relusym.rechecking import recheck_file
+
+        checks = recheck_file(file)
+        widths = [max(len(getattr(check, part)) for check in checks) for part in ("activation", "subject", "status")]
+        for check in checks:
+            cells = (check.activation, check.subject, check.status)
+            row = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            typer.echo(f"{row}  {check.reason}".rstrip())
+        counts = {
+            status: sum(check.status == status for check in checks) for status in ("ok", "wrong", "not re-checked")
+        }
+        typer.echo("\n" + ", ".join(f"{count} {status}" for status, count in counts.items()))
+        if counts["wrong"]:
+            raise typer.Exit(DEFECT)
 
 
 def _policy(text: str) -> Any:
@@ -358,63 +495,19 @@ def _judge_kernels(
 
 
 def _run(batches: list[Batch], jobs: int | None) -> list[Result]:
-    """All batches in worker processes, with a progress bar on a terminal."""
-    import multiprocessing
-    import os
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from functools import partial
-
+    """All batches in worker processes."""
     from relusym_codegen import acceptance
-    from rich.console import Console
-    from rich.progress import Progress
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(jobs or cores or 1, len(batches))
-    console = Console(stderr=True)
-    done: dict[int, tuple[Result, ...]] = {}
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("judging", total=len(batches))
-        if workers == 1:
-            for index, batch in enumerate(batches):
-                done[index] = _finished(batch, partial(acceptance.run, batch))
-                progress.advance(task)
-        else:
-            # a fork would copy threads and compiled state; a new process starts clean
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_alone) as pool:
-                futures = {pool.submit(acceptance.run, batch): index for index, batch in enumerate(batches)}
-                try:
-                    for future in as_completed(futures):
-                        index = futures[future]
-                        done[index] = _finished(batches[index], future.result)
-                        progress.advance(task)
-                except BaseException as error:
-                    for process in multiprocessing.active_children():
-                        process.terminate()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    if isinstance(error, BrokenProcessPool):
-                        raise Missing("a worker process was killed, perhaps for want of memory; try --jobs 1") from None
-                    raise
-    return [result for index in range(len(batches)) for result in done[index]]
+    from relusym.workers import in_processes
 
-
-def _finished(batch: Batch, run: Callable[[], tuple[Result, ...]]) -> tuple[Result, ...]:
-    """The results of a batch; an error says which batch it comes from."""
-    try:
-        return run()
-    except Undecided as error:
-        raise Undecided(f"{batch.activation.name} for {batch.target}: {error}") from None
-    except Exception as error:
-        error.add_note(f"while judging {batch.activation.name} for {batch.target}")
-        raise
-
-
-def _leave_interrupts_alone() -> None:
-    """In a worker: the parent hears of Ctrl-C, and ends the workers."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    found = in_processes(
+        batches,
+        acceptance.run,
+        doing="judging",
+        name=lambda batch: f"{batch.activation.name} for {batch.target}",
+        jobs=jobs,
+    )
+    return [result for results in found for result in results]
 
 
 def _show(results: Sequence[Result], activations: Mapping[str, Activation], settings: dict[str, str]) -> None:
@@ -424,7 +517,7 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
     from rich.text import Text
 
     from relusym.activations import NAMES
-    from relusym.formulas.document import grammar_text
+    from relusym.printing import grammar_text
 
     console = Console(width=1000)  # one row, one line: a narrow terminal wraps it, and nothing is cut
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -477,7 +570,7 @@ def _generated_by(result: Result, activation: Activation, settings: dict[str, st
     from relusym.activation import parameter_values
     from relusym.activations import NAMES
     from relusym.floats import FORMATS
-    from relusym.formulas.document import grammar_text
+    from relusym.printing import grammar_text
 
     known = activation.name in NAMES
     subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"

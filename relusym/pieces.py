@@ -341,13 +341,43 @@ def _same(point: Expr, ordered: list[Expr]) -> Expr:
     return next(other for other in ordered if other == point or sign_of(other - point) == 0)
 
 
+def piece_at(pieces: Pieces, point: Expr) -> Piece:
+    """The piece around a point (to its left, at a breakpoint); `Undecided` where it cannot be placed."""
+    signs = [sign_of(point - place) for place in pieces.breakpoints]
+    if None in signs:
+        raise Undecided(f"{point} cannot be placed among the breakpoints")
+    return pieces.pieces[signs.count(1)]
+
+
+def value_at(pieces: Pieces, point: Expr) -> Expr:
+    """The exact value of f at a point; `Undecided` where it cannot be placed among the breakpoints."""
+    for place, value in zip(pieces.breakpoints, pieces.values, strict=True):
+        if sign_of(point - place) == 0:
+            return value
+    return piece_at(pieces, point).expr.subs(pieces.variable, point)
+
+
 def joined(pieces: Pieces) -> Expr:
     """The pieces as one SymPy Piecewise, with the value at every breakpoint."""
     variable = pieces.variable
-    branches: list[tuple[Expr, object]] = []
-    for piece, place, value in zip(pieces.pieces, pieces.breakpoints, pieces.values, strict=False):
-        branches += [(piece.expr, variable < place), (value, sympy.Eq(variable, place))]
-    if not branches:
+    if not pieces.breakpoints:
         return pieces.pieces[0].expr
-    # SymPy's own evaluation would drop the row of a breakpoint that shares its value with a branch.
-    return sympy.Piecewise(*branches, (pieces.pieces[-1].expr, True), evaluate=False)
+    branches: list[tuple[Expr, object]] = []
+    for index, (place, value) in enumerate(zip(pieces.breakpoints, pieces.values, strict=True)):
+        before, after = pieces.pieces[index].expr, pieces.pieces[index + 1].expr
+        fits = _takes(before, variable, place, value)
+        if before == after and fits:
+            continue
+        if fits:
+            branches.append((before, variable <= place))
+        elif _takes(after, variable, place, value):
+            branches.append((before, variable < place))
+        else:
+            branches += [(before, variable < place), (value, sympy.Eq(variable, place))]
+    # SymPy's own evaluation would merge rows and drop values
+    return Piecewise(*branches, (pieces.pieces[-1].expr, True), evaluate=False)
+
+
+def _takes(expr: Expr, variable: Symbol, place: Expr, value: Expr) -> bool:
+    here = expr.subs(variable, place)
+    return here.is_finite is not False and equal(here, value) is True

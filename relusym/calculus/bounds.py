@@ -21,7 +21,6 @@ from relusym.facts import Enclosed, Interval, Real, RealSet
 from relusym.pieces import Piece, Pieces
 from relusym.signs import equal
 
-
 _MINUS = "minus "
 
 
@@ -90,7 +89,7 @@ def negated(number: Real) -> Real:
     return combined(definition, lambda ball: -ball, number)
 
 
-def value_at(expr: Expr, variable: Symbol, at: Real) -> Real:
+def value_inside(expr: Expr, variable: Symbol, at: Real) -> Real:
     """The value of a smooth expression at a point inside its interval: exact where the point is."""
     if isinstance(at, Enclosed):
         return _at_enclosed(expr, variable, at)
@@ -138,7 +137,7 @@ def _candidates(piece: Piece, critical: SignTable, variable: Symbol) -> list[Can
     """Values at the critical points of one piece, and its limits at both ends."""
     if critical.vanishes:
         whole = Interval(piece.lower, piece.upper, False, False)
-        value = value_at(piece.expr, variable, critical.cells[0].inside)
+        value = value_inside(piece.expr, variable, critical.cells[0].inside)
         return [Candidate(value, whole, True)]
     places = [zero.at for zero in critical.zeros if zero.multiplicity % 2]
     values = _critical_values(piece, places, variable)
@@ -159,7 +158,7 @@ def _critical_values(piece: Piece, places: list[Real], variable: Symbol) -> list
 
     Without that two equal values without closed forms could never be told from different ones.
     """
-    values = [value_at(piece.expr, variable, at) for at in places]
+    values = [value_inside(piece.expr, variable, at) for at in places]
     if not any(isinstance(at, Enclosed) for at in places) or compare(piece.lower, -piece.upper) != 0:
         return values
     mirrored = piece.expr.subs(variable, -variable)

@@ -15,6 +15,7 @@ import sympy
 from sympy import QQ, Dummy, Expr, Poly, Symbol
 from sympy.polys.fields import FracField
 
+from relusym.balls import sign
 from relusym.errors import Undecided
 from relusym.signs import sign_of
 
@@ -63,6 +64,10 @@ class Field:
             relation = self.fractions.ring(symbol**degree - above)
             element = self.fractions(element.numer.rem(relation)) / self.fractions(element.denom.rem(relation))
         return element
+
+    def is_zero(self, element: Any) -> bool:
+        """Whether an element is proved to be zero: no term is left, or none whose number is not zero."""
+        return all(sign(term.coefficient) == 0 for term in self.terms(element.numer))
 
     def symbols_in(self, polynomial: Any) -> set[Symbol]:
         """The variable and the generators that occur in a polynomial; constants are left out."""

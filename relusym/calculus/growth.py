@@ -65,6 +65,14 @@ def limit(field: Field, element: Any, side: int) -> Expr:
     return direction * sympy.oo
 
 
+def leading(field: Field, element: Any, side: int) -> Expr:
+    """The dominant term of an element at side * oo: their quotient tends to 1. `Undecided` as for `tail`."""
+    above, below = (
+        functools.reduce(_Growing.larger, _towards(field, part, side)) for part in (element.numer, element.denom)
+    )
+    return above.over(below).expression(field.variable * side)
+
+
 @dataclass(frozen=True)
 class _Growing:
     """coefficient * t**power * exp(exponent(t)) for t = side * x > 0; the exponent by coefficients of t, t**2, ..."""

@@ -20,6 +20,10 @@ from relusym.pieces import Piece, Pieces
 from relusym.signs import sign_of
 
 
+_FIRST_BITS = 80
+_EVALUATIONS_A_BIT = 1000
+
+
 def gaussian_moment(
     pieces: Pieces, power: int = 1, *, sigma: Expr = sympy.S.One, growth: tuple[Real, Real] | None = None
 ) -> Real:
@@ -210,11 +214,19 @@ def _integrated(pieces: Pieces, power: int, sigma: Expr, growth: tuple[Real, Rea
         total /= (2 * arb.pi()).sqrt()
         return total + arb(0, float(_tail(growth, power, scale, reach).upper()) * 1.001)
 
-    return Enclosed(words, lambda bits: climbed(evaluate, bits, lambda: False, words))
+    known: dict[int, arb] = {}
+
+    def enclose(bits: int) -> arb:
+        if bits not in known:
+            known[bits] = climbed(evaluate, bits, lambda: False, words)
+        return known[bits]
+
+    enclose(_FIRST_BITS)  # what cannot be integrated is not claimed
+    return Enclosed(words, enclose)
 
 
 def _integral(function: Callable[[acb, bool], acb], power: int, scale: arb, a: arb, b: arb, bits: int) -> arb:
-    def integrand(z: acb, analytic: bool) -> acb:
+    def integrand(z: acb, analytic: bool) -> acb:  # must not raise: python-flint would crash
         value = function(z * scale, analytic)
         weight = (-z * z / 2).exp()
         for _ in range(power):
@@ -222,7 +234,11 @@ def _integral(function: Callable[[acb, bool], acb], power: int, scale: arb, a: a
         return weight
 
     tolerance = arb(2) ** -bits
-    return acb.integral(integrand, acb(a), acb(b), rel_tol=tolerance, abs_tol=tolerance).real
+    limit = _EVALUATIONS_A_BIT * bits
+    found = acb.integral(integrand, acb(a), acb(b), rel_tol=tolerance, abs_tol=tolerance, eval_limit=limit).real
+    if not found.is_finite() or found.rad() > arb(2) ** (-bits // 2):
+        raise Undecided(f"the integral is not found in {limit} evaluations")
+    return found
 
 
 def _end(end: Expr, scale: arb, reach: arb) -> arb:

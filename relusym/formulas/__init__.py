@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from relusym.analysis import Analysis
 from relusym.errors import InvalidRequest
-from relusym.formulas.document import analysis_json
+from relusym.formulas.comparison import compare
+from relusym.formulas.document import DIGITS, analysis_json
 from relusym.formulas.latex import analysis_latex
 from relusym.formulas.markdown import analysis_markdown
 from relusym.formulas.text import analysis_text
+
+__all__ = ["compare", "render"]
 
 _FORMATS = {
     "text": analysis_text,
     "latex": analysis_latex,
     "markdown": analysis_markdown,
-    "json": analysis_json,
 }
 
 
-def render(analysis: Analysis, format: str = "text") -> str:
-    """The analysis as text (for a terminal), latex, markdown or json; `InvalidRequest` for another format."""
+def render(analysis: Analysis, format: str = "text", digits: int = DIGITS) -> str:
+    """The analysis as text (for a terminal), latex, markdown or json; `InvalidRequest` for another format.
+
+    `digits` are the significant digits of the decimals in JSON.
+    """
+    if format == "json":
+        return analysis_json(analysis, digits)
     if format not in _FORMATS:
-        raise InvalidRequest(f"format {format!r} is unknown; known: {', '.join(_FORMATS)}")
+        raise InvalidRequest(f"format {format!r} is unknown; known: {', '.join(_FORMATS)}, json")
     return _FORMATS[format](analysis)

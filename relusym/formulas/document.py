@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
 from sympy import Expr
-from sympy.printing.str import StrPrinter
 
+from relusym.activation import x
 from relusym.analysis import Analysis
 from relusym.calculus.subdifferentials import Kink
-from relusym.facts import Absent, Fact, Value
+from relusym.errors import Undecided
+from relusym.facts import Absent, Enclosed, Fact, Real, RealSet, Value
 from relusym.formulas.latex import pieces_latex
+from relusym.formulas.numbers import decimal_and_radius
 from relusym.formulas.rows import table
 from relusym.pieces import Pieces
+from relusym.printing import grammar_text
 
-DIGITS = 40
-
-
-class _GrammarPrinter(StrPrinter):  # type: ignore[misc]
-    """SymPy's printer, with the constants as the grammar spells them."""
-
-    def _print_Exp1(self, expr: Any) -> str:
-        return "e"
-
-
-def grammar_text(expr: Expr) -> str:
-    """An expression in the grammar of `relusym.parse`."""
-    return str(_GrammarPrinter().doprint(expr))
+DIGITS = 20
+"""Significant digits of decimals where none are asked for."""
 
 
 def pieces_text(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool = False) -> str:
@@ -50,8 +44,9 @@ def pieces_text(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool 
     return f"Piecewise({', '.join(branches)})"
 
 
-def analysis_document(analysis: Analysis) -> dict[str, Any]:
+def analysis_document(analysis: Analysis, digits: int = DIGITS) -> dict[str, Any]:
     """The document as plain data; numbers are text, never rounded doubles."""
+    write = _Writer(digits)
     return {
         "schema": 1,
         "name": analysis.activation.name,
@@ -64,36 +59,73 @@ def analysis_document(analysis: Analysis) -> dict[str, Any]:
             "text": pieces_text(analysis.formula_derivative, analysis.formula_kinks),
             "latex": pieces_latex(analysis.formula_derivative, analysis.formula_kinks),
         },
-        "facts": {name: _fact(fact) for name, fact in analysis.facts.items()},
+        "facts": {name: write.fact(fact) for name, fact in analysis.facts.items()},
+        "general": {name: write.fact(fact) for name, fact in analysis.general.items()},
+        "certificate": analysis.certificate,
     }
 
 
-def analysis_json(analysis: Analysis) -> str:
+def analysis_json(analysis: Analysis, digits: int = DIGITS) -> str:
     """The document as text."""
-    return json.dumps(analysis_document(analysis), indent=2, ensure_ascii=False)
+    return json.dumps(analysis_document(analysis, digits), indent=2, ensure_ascii=False)
 
 
-def _fact(fact: Fact) -> dict[str, Any]:
-    return {
-        "verdict": fact.verdict.value,
-        "value": _value(fact.value),
-        "method": fact.method,
-        "conditions": list(fact.conditions),
-    }
+@dataclass(frozen=True)
+class _Writer:
+    """Values as tagged plain data, decimals with so many digits."""
+
+    digits: int
+
+    def fact(self, fact: Fact) -> dict[str, Any]:
+        return {
+            "verdict": fact.verdict.value,
+            "value": self.value(fact.value),
+            "method": fact.method,
+            "conditions": list(fact.conditions),
+        }
+
+    def value(self, value: Value) -> Any:
+        if isinstance(value, Absent):
+            return {"type": "none", "reason": value.reason}
+        if isinstance(value, Enclosed):
+            return self.number(value)
+        if isinstance(value, Expr):
+            is_function = value.has(x) or isinstance(value, sympy.Piecewise)
+            return _expression(value) if is_function else self.number(value)
+        if isinstance(value, RealSet):
+            return self.set(value)
+        if isinstance(value, tuple):
+            return [self.value(part) for part in value]
+        if isinstance(value, Mapping):
+            return {key: self.value(part) for key, part in value.items()}
+        return value
+
+    def number(self, value: Real) -> dict[str, Any]:
+        document: dict[str, Any] = {"type": "number", "exact": None, "decimal": None, "radius": None}
+        if isinstance(value, Enclosed):
+            document["definition"] = value.definition
+        else:
+            document["exact"] = grammar_text(value)
+        if isinstance(value, Enclosed) or (value.is_number and value.is_finite):
+            with suppress(Undecided):  # so many digits are not to be had
+                document["decimal"], document["radius"] = decimal_and_radius(value, self.digits)
+        return document
+
+    def set(self, values: RealSet) -> dict[str, Any]:
+        return {
+            "type": "set",
+            "components": [
+                {
+                    "inf": self.number(part.inf),
+                    "sup": self.number(part.sup),
+                    "inf_attained": part.inf_attained,
+                    "sup_attained": part.sup_attained,
+                }
+                for part in values.components
+            ],
+            "period": None if values.period is None else self.number(values.period),
+        }
 
 
-def _value(value: Value) -> Any:
-    if isinstance(value, Absent):
-        return {"type": "none", "reason": value.reason}
-    if isinstance(value, Expr):
-        return _number(value)
-    if isinstance(value, tuple):
-        return [_value(part) for part in value]
-    if isinstance(value, Mapping):
-        return {key: _value(part) for key, part in value.items()}
-    return value
-
-
-def _number(value: Expr) -> dict[str, Any]:
-    decimal = str(value.evalf(DIGITS)) if value.is_number and value.is_finite else None
-    return {"type": "number", "exact": grammar_text(value), "decimal": decimal, "radius": None}
+def _expression(expr: Expr) -> dict[str, str]:
+    return {"text": grammar_text(expr), "latex": str(sympy.latex(expr))}

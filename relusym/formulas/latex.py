@@ -9,10 +9,13 @@ from sympy import Expr
 
 from relusym.analysis import Analysis
 from relusym.calculus.subdifferentials import Kink
+from relusym.formulas import card
 from relusym.formulas.rows import Table, table
+from relusym.formulas.words import Style
 from relusym.pieces import Pieces
 
 _WORDS = {"<=": r"\le", ">=": r"\ge"}
+_ESCAPES = str.maketrans({"^": r"\^{}", "_": r"\_", "²": "$^2$", "&": r"\&", "%": r"\%", "#": r"\#"})
 
 
 def expression_latex(expr: Expr) -> str:
@@ -25,7 +28,7 @@ def pieces_latex(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool
     return _cases(table(pieces, kinks, as_defined=as_defined))
 
 
-def analysis_latex(analysis: Analysis) -> str:
+def formulas_latex(analysis: Analysis) -> str:
     """Formula and derivative, as an aligned display."""
     x = expression_latex(analysis.pieces.variable)
     return "\n".join(
@@ -36,6 +39,40 @@ def analysis_latex(analysis: Analysis) -> str:
             r"\end{aligned}",
         ]
     )
+
+
+LATEX = Style(
+    expression=expression_latex,
+    word=lambda text: r"\text{" + text.translate(_ESCAPES) + "}" if text else "",
+    union=r"\cup",
+    none=r"\emptyset",
+    about=r"\approx",
+    infinity=r"\infty",
+    opening=r"\{",
+    closing=r"\}",
+)
+
+
+def analysis_latex(analysis: Analysis) -> str:
+    """The formulas as a display, then the facts as a table; the preamble needs amsmath and longtable."""
+    lines = [r"\[", formulas_latex(analysis), r"\]", r"\begin{longtable}{lp{0.7\linewidth}}"]
+    for group in card.GROUPS:
+        rows = list(card.lines(analysis.facts, group, LATEX))
+        if rows:
+            lines.append(rf"\multicolumn{{2}}{{l}}{{\textbf{{{group}}}}} \\")
+        lines += [f"{row.label.translate(_ESCAPES)} & ${row.value}$ \\\\".replace("…", r"\ldots ") for row in rows]
+        if group == "Smoothness":
+            lines += [_kink_row(kink) for kink in analysis.kinks]
+    return "\n".join([*lines, r"\end{longtable}"])
+
+
+def _kink_row(kink: Kink) -> str:
+    slopes = rf"f'_- = {LATEX.number(kink.left)},\; f'_+ = {LATEX.number(kink.right)}"
+    clarke = ""
+    if kink.clarke is not None:
+        low, high = map(LATEX.number, kink.clarke)
+        clarke = rf",\; \partial f = [{low}, {high}]"
+    return rf"kink at ${LATEX.number(kink.at)}$ & ${slopes}{clarke}$ \\".replace("…", r"\ldots ")
 
 
 def _cases(rows: Table) -> str:

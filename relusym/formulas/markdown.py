@@ -1,10 +1,11 @@
-"""A card in Markdown: display formulas and a table of facts."""
+"""A card in Markdown: display formulas and a table of facts for each group."""
 
 from __future__ import annotations
 
 from relusym.analysis import Analysis
-from relusym.formulas.latex import analysis_latex
-from relusym.formulas.text import expression_text, kink_text, value_text
+from relusym.formulas import card
+from relusym.formulas.latex import formulas_latex
+from relusym.formulas.text import TEXT, kink_text
 
 
 def analysis_markdown(analysis: Analysis) -> str:
@@ -13,15 +14,26 @@ def analysis_markdown(analysis: Analysis) -> str:
     lines = [f"## {activation.name}", ""]
     if activation.source:
         lines += [f"Source: {activation.source}", ""]
-    lines += ["$$", analysis_latex(analysis), "$$", ""]
-    values = [f"{expression_text(symbol)} = {expression_text(value)}" for symbol, value in analysis.parameters.items()]
+    lines += ["$$", formulas_latex(analysis), "$$", ""]
+    values = card.heading(analysis, TEXT)
     if values:
-        lines += [f"Facts at {', '.join(values)}:", ""]
-    lines += ["| fact | value | verdict | method |", "| --- | --- | --- | --- |"]
-    for name, fact in analysis.facts.items():
-        if name != "kinks":
-            lines.append(f"| {name} | {value_text(fact.value)} | {fact.verdict.value.lower()} | {fact.method} |")
-    for kink in analysis.kinks:
-        method = analysis.facts["kinks"].method
-        lines.append(f"| kink at {value_text(kink.at)} | {kink_text(kink, analysis)} | proved | {method} |")
-    return "\n".join(lines)
+        lines += [f"The facts hold at {values}.", ""]
+    for group in card.GROUPS:
+        rows = list(card.lines(analysis.facts, group, TEXT))
+        if group == "Smoothness":
+            method = analysis.facts["kinks"].method
+            rows += [card.Line(f"kink at {TEXT.number(k.at)}", kink_text(k, analysis), method) for k in analysis.kinks]
+        lines += _table(group, rows)
+    general = [line for group in card.GROUPS for line in card.lines(analysis.general, group, TEXT)]
+    if general:
+        lines += _table("For all parameters", [*general, *card.general_kinks(analysis.general, TEXT)])
+    return "\n".join(lines).rstrip()
+
+
+def _table(title: str, rows: list[card.Line]) -> list[str]:
+    body = [f"| {row.label} | {_cell(row.value)} | {_cell(row.method)} |" for row in rows]
+    return [f"| {title} | | how it is known |", "| --- | --- | --- |", *body, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

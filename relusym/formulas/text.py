@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ from sympy.printing.str import StrPrinter
 from relusym.activation import Activation
 from relusym.analysis import Analysis
 from relusym.calculus.subdifferentials import Kink
-from relusym.facts import Absent, Value
+from relusym.formulas import card
 from relusym.formulas.rows import Table, table
+from relusym.formulas.words import Style
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _WORDS = {"<=": "≤", ">=": "≥"}
+_WIDTH, _LABEL, _VALUE = 110, 20, 40
 
 
 class _UnicodePrinter(StrPrinter):  # type: ignore[misc]
@@ -65,6 +68,19 @@ class _UnicodePrinter(StrPrinter):  # type: ignore[misc]
             return f"{base}{str(expr.exp).translate(_SUPERSCRIPTS)}"
         return str(super()._print_Pow(expr, rational=rational)).replace("**", "^").replace("*", "·")
 
+    def _print_LambertW(self, expr: Any) -> str:
+        return f"W({self._print(expr.args[0])})"
+
+    def _print_Piecewise(self, expr: Any) -> str:
+        rows = [
+            self._print(form) + ("" if when == sympy.true else f" for {self._print(when)}") for form, when in expr.args
+        ]
+        return "; ".join([*rows[:-1], f"{rows[-1]} otherwise"])
+
+    def _print_Relational(self, expr: Any) -> str:
+        sign = {"<=": "≤", ">=": "≥", "==": "="}.get(expr.rel_op, expr.rel_op)
+        return f"{self._print(expr.lhs)} {sign} {self._print(expr.rhs)}"
+
     def _print_Abs(self, expr: Any) -> str:
         return f"|{self._print(expr.args[0])}|"
 
@@ -74,13 +90,22 @@ def expression_text(expr: Expr) -> str:
     return str(_UnicodePrinter({"order": None}).doprint(expr))
 
 
+TEXT = Style(
+    expression=expression_text,
+    word=str,
+    union="∪",
+    none="∅",
+    about="=",
+    infinity="∞",
+    opening="{",
+    closing="}",
+)
+
+
 def analysis_text(analysis: Analysis) -> str:
-    """Formula, derivative with its value at every kink, second derivative, and the facts."""
+    """Formula, derivative with its value at every kink, second derivative, and the facts by group."""
     activation = analysis.activation
     lines = [activation.name + (f"  ({activation.source})" if activation.source else "")]
-    values = [f"{expression_text(symbol)} = {expression_text(value)}" for symbol, value in analysis.parameters.items()]
-    if values:
-        lines.append(f"facts at {', '.join(values)}")
     x = str(analysis.pieces.variable)
     lines += ["", *_function(f"f({x})", table(analysis.formula, as_defined=True), analysis, ())]
     slopes = table(analysis.formula_derivative, analysis.formula_kinks)
@@ -88,14 +113,35 @@ def analysis_text(analysis: Analysis) -> str:
     curvatures = table(analysis.formula_second_derivative)
     lines += ["", *_function(f"f''({x})", curvatures, analysis, ())]
     lines += [f"    {note}" for note in dirac_notes(analysis.formula_kinks)]
-    lines.append("")
-    for name, fact in analysis.facts.items():
-        if name != "kinks":
-            known = f"{fact.verdict.value.lower()}: {fact.method}"
-            lines.append(f"{name.replace('_', ' '):18} {value_text(fact.value):32} {known}")
-    for kink in analysis.kinks:
-        lines.append(f"{f'kink at {expression_text(_short(kink.at))}':18} {kink_text(kink, analysis)}")
+    values = card.heading(analysis, TEXT)
+    if values:
+        lines += ["", f"The facts hold at {values}."]
+    for group in card.GROUPS:
+        rows = [_row(line) for line in card.lines(analysis.facts, group, TEXT)]
+        if group == "Smoothness":
+            rows += [
+                _row(card.Line(f"kink at {TEXT.number(k.at)}", kink_text(k, analysis), "")) for k in analysis.kinks
+            ]
+        lines += ["", group.upper(), *(text for row in rows for text in row)]
+    if analysis.general:
+        lines += ["", "FOR ALL PARAMETERS"]
+        for group in card.GROUPS:
+            lines += [text for line in card.lines(analysis.general, group, TEXT) for text in _row(line)]
+        lines += [text for line in card.general_kinks(analysis.general, TEXT) for text in _row(line)]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(line: card.Line) -> list[str]:
+    """Label, value, and how it is known in a column of its own; a long value has its lines to itself."""
+    indent, width = " " * (_LABEL + 2), _WIDTH - _LABEL - 2
+    known = f"[{line.method}]" if line.method else ""
+    if len(line.value) <= _VALUE:
+        column = textwrap.wrap(known, width - _VALUE - 2) or [""]
+        texts = [f"{line.value:{_VALUE}}  {column[0]}", *(" " * (_VALUE + 2) + rest for rest in column[1:])]
+    else:
+        texts = textwrap.wrap(line.value, width, break_long_words=False, break_on_hyphens=False)
+        texts += textwrap.wrap(known, width)
+    return [f"  {line.label:{_LABEL}}{texts[0]}", *(indent + text for text in texts[1:])]
 
 
 def kink_text(kink: Kink, analysis: Analysis) -> str:
@@ -130,19 +176,6 @@ def policy_text(kink: Kink, analysis: Analysis) -> str:
     if analysis.subgradient == "least-norm" and kink.at in activation.subgradients:
         return "the definition's source"
     return analysis.subgradient if isinstance(analysis.subgradient, str) else "request"
-
-
-def value_text(value: Value) -> str:
-    """The value of a fact on one line."""
-    if isinstance(value, Absent):
-        return f"none ({value.reason})"
-    if isinstance(value, Expr):
-        return expression_text(_short(value))
-    if isinstance(value, tuple):
-        return "[" + ", ".join(value_text(part) for part in value) + "]"
-    if isinstance(value, dict):
-        return ", ".join(f"{key.replace('oo', '∞')}: {value_text(part)}" for key, part in value.items())
-    return "∞" if value == "infinity" else str(value)
 
 
 def _short(value: Expr) -> Expr:
