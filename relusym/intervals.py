@@ -1,6 +1,6 @@
 """Intervals with exact decimal ends, and truncated power series of them: an evaluator for checking certificates.
 
-Standard library only; nothing of the engine is used. Sums, products and quotients are rounded outwards to 60
+Standard library only; nothing of the engine is used. Sums, products and quotients are rounded outwards to 42
 digits; exp, log, sin, cos, erf and the others are Taylor series with bounded remainders. Decimal's own operators
 round to the digits of the current context: they are used for guesses and comparisons only.
 """
@@ -13,8 +13,9 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Dec
 from fractions import Fraction
 from functools import cache
 
-DIGITS = 60
+DIGITS = 42
 _TERMS = 400
+_TINY = Decimal("1e-46")
 
 _DOWN = Context(DIGITS, ROUND_FLOOR, MIN_EMIN, MAX_EMAX, traps=[])
 _UP = Context(DIGITS, ROUND_CEILING, MIN_EMIN, MAX_EMAX, traps=[])
@@ -70,8 +71,8 @@ class Interval:
 
     @property
     def middle(self) -> Interval:
-        """A point about half way."""
-        half = (self.lo + self.hi) / 2
+        """A point about half way, never outside."""
+        half = min(max(_DOWN.divide(_DOWN.add(self.lo, self.hi), Decimal(2)), self.lo), self.hi)
         return Interval(half, half)
 
     @property
@@ -119,7 +120,7 @@ def _point(x: Decimal) -> Interval:
 
 @_by_ends
 def exp(x: Decimal) -> Interval:
-    """e**x: 35 terms at x / 2**k below 1/16 in size, the rest at most twice the next term; squared k times."""
+    """e**x: 25 terms at x / 2**k below 1/16 in size, the rest at most twice the next term; squared k times."""
     if x == 0:
         return ONE
     if abs(x) > 10**6:
@@ -129,7 +130,7 @@ def exp(x: Decimal) -> Interval:
         halvings += 1
     r = _point(x) / exact(2**halvings)
     term = total = ONE
-    for n in range(1, 35):
+    for n in range(1, 25):
         term = term * r / exact(n)
         total = total + term
     rest = abs(term.lo) + abs(term.hi)
@@ -145,9 +146,10 @@ def _log_two() -> Interval:
 
 
 def _twice_atanh(t: Interval) -> Interval:
-    """2 (t + t**3/3 + ...) for |t| <= 1/3; the rest is below the next term / (1 - t**2) <= 2 terms."""
-    square, power, total = t * t, t, t
-    for n in range(1, 75):
+    """Twice t + t**3/3 + ..., for |t| <= 1/3; the rest is below the next term / (1 - t**2) <= 2 terms."""
+    square, power, total, n = t * t, t, t, 0
+    while n < 60 and max(abs(power.lo), abs(power.hi)) > _TINY:
+        n += 1
         power = power * square
         total = total + power / exact(2 * n + 1)
     rest = abs(power.lo) + abs(power.hi)
@@ -157,7 +159,7 @@ def _twice_atanh(t: Interval) -> Interval:
 
 @_by_ends
 def log(x: Decimal) -> Interval:
-    """log(m) + k log(2) with m between 1/2 and 2."""
+    """A power of two is taken off: k log 2, and the logarithm of what is left, by atanh."""
     if x <= 0:
         raise OutsideDomain("log of a number that is not positive")
     if x == 1:
@@ -195,8 +197,9 @@ def pi() -> Interval:
 
 def _small_atan(t: Interval) -> Interval:
     """For |t| <= 1/4: alternating, the rest is below the next term."""
-    square, power, total = t * t, t, t
-    for n in range(1, 60):
+    square, power, total, n = t * t, t, t, 0
+    while n < 60 and max(abs(power.lo), abs(power.hi)) > _TINY:
+        n += 1
         power = -(power * square)
         total = total + power / exact(2 * n + 1)
     rest = abs(power.lo) + abs(power.hi)
@@ -205,7 +208,7 @@ def _small_atan(t: Interval) -> Interval:
 
 @_by_ends
 def atan(x: Decimal) -> Interval:
-    """Halved three times by atan(x) = 2 atan(x / (1 + sqrt(1 + x**2)))."""
+    """The argument halved three times, as tangent: x / (1 + sqrt(1 + x**2))."""
     t = _point(x)
     for _ in range(3):
         t = t / (ONE + sqrt(ONE + t * t))
@@ -219,7 +222,7 @@ def _sine_cosine(x: Interval) -> tuple[Interval, Interval]:
     quarters = int((m.lo / pi().lo * 2).to_integral_value())
     r = m - exact(quarters) * pi() / TWO
     sine, cosine, term = ZERO, ZERO, ONE
-    for n in range(60):
+    for n in range(40):
         if n % 2 == 0:
             cosine = cosine + (term if n % 4 == 0 else -term)
         else:
@@ -247,7 +250,10 @@ def cos(x: Interval) -> Interval:
 
 @_by_ends
 def erf(x: Decimal) -> Interval:
-    """2/sqrt(pi) e**(-x**2) sum 2**n x**(2n+1) / (2n+1)!!; from ratio 1/2 on the rest is below the last term."""
+    """By 2/sqrt(pi) e**(-x**2) sum 2**n x**(2n+1) / (2n+1)!!, all terms of one sign.
+
+    Once a term is less than half of the one before, the rest is below the last term.
+    """
     if x == 0:
         return ZERO
     if abs(x) > 16:
@@ -260,7 +266,7 @@ def erf(x: Decimal) -> Interval:
         n += 1
         term = term * square * TWO / exact(2 * n + 1)
         total = total + term
-        if term.hi < total.lo * Decimal("1e-65") and 4 * square.hi < 2 * n + 3:
+        if term.hi < total.lo * _TINY and 4 * square.hi < 2 * n + 3:
             break
     else:
         raise OutsideDomain("erf did not converge")
@@ -278,7 +284,7 @@ def lambert(z: Decimal) -> Interval:
     for _ in range(60):
         e, at = exp(_point(w)), _point(w)
         w = (at - (at * e - _point(z)) / (e * (at + ONE))).lo
-    step = _point(w) * exact(Fraction(1, 10**50))
+    step = _point(w) * exact(Fraction(1, 10**36))
     low, high = _point((_point(w) - step).lo), _point((_point(w) + step).hi)
     if (low * exp(low)).hi < z < (high * exp(high)).lo:
         return Interval(low.lo, high.hi)
@@ -291,7 +297,7 @@ Series = tuple[Interval, ...]
 
 
 def variable(x: Interval, length: int) -> Series:
-    """x itself."""
+    """The series of x itself."""
     return (x, ONE, *([ZERO] * length))[:length]
 
 
@@ -301,17 +307,17 @@ def constant(value: Interval, length: int) -> Series:
 
 
 def add(a: Series, b: Series) -> Series:
-    """a + b."""
+    """The sum."""
     return tuple(p + q for p, q in zip(a, b, strict=True))
 
 
 def negate(a: Series) -> Series:
-    """-a."""
+    """The negative."""
     return tuple(-p for p in a)
 
 
 def multiply(a: Series, b: Series) -> Series:
-    """a * b."""
+    """The product."""
     return tuple(_convolved(a, b, n) for n in range(len(a)))
 
 
@@ -324,7 +330,7 @@ def _convolved(a: Sequence[Interval], b: Sequence[Interval], n: int) -> Interval
 
 
 def divide(a: Series, b: Series) -> Series:
-    """a / b: the coefficients one after the other."""
+    """The quotient: the coefficients one after the other."""
     quotient: list[Interval] = []
     for n in range(len(a)):
         total = a[n]
@@ -336,7 +342,7 @@ def divide(a: Series, b: Series) -> Series:
 
 
 def integer_power(a: Series, n: int) -> Series:
-    """a**n; the leading coefficient of an even power is not negative."""
+    """The power a**n; the leading coefficient of an even power is not negative."""
     if n < 0:
         return divide(constant(ONE, len(a)), integer_power(a, -n))
     result = constant(ONE, len(a))

@@ -19,7 +19,6 @@ from relusym.facts import Enclosed, Real
 from relusym.pieces import Piece, Pieces
 from relusym.signs import sign_of
 
-
 _FIRST_BITS = 80
 _EVALUATIONS_A_BIT = 1000
 
