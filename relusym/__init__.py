@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from relusym.analysis import analyse as analyse
     from relusym.calculus.derivatives import derivative as derivative
     from relusym.calculus.derivatives import parameter_gradient as parameter_gradient
+    from relusym.calculus.relaxations import Relaxation as Relaxation
+    from relusym.calculus.relaxations import relaxation as relaxation
     from relusym.calculus.subdifferentials import Kink as Kink
     from relusym.calculus.subdifferentials import kinks as kinks
     from relusym.errors import InvalidActivation as InvalidActivation
@@ -56,8 +58,12 @@ if TYPE_CHECKING:
     from relusym.errors import Missing as Missing
     from relusym.errors import RelusymError as RelusymError
     from relusym.errors import Undecided as Undecided
+    from relusym.facts import Enclosed as Enclosed
     from relusym.facts import Fact as Fact
+    from relusym.facts import Interval as Interval
+    from relusym.facts import RealSet as RealSet
     from relusym.facts import Verdict as Verdict
+    from relusym.formulas import compare as compare
     from relusym.formulas import render as render
     from relusym.judge import Report as Report
     from relusym.judge import check as check
@@ -65,6 +71,9 @@ if TYPE_CHECKING:
     from relusym.pieces import Piece as Piece
     from relusym.pieces import Pieces as Pieces
     from relusym.pieces import split as split
+    from relusym.plotting import plot as plot
+    from relusym.proving import prove as prove
+    from relusym.rechecking import recheck as recheck
     from relusym.rounding import reference as reference
 
 __version__ = "0.1.0"
@@ -80,6 +89,8 @@ _HOMES = {
     "analyse": "relusym.analysis",
     "derivative": "relusym.calculus.derivatives",
     "parameter_gradient": "relusym.calculus.derivatives",
+    "Relaxation": "relusym.calculus.relaxations",
+    "relaxation": "relusym.calculus.relaxations",
     "Kink": "relusym.calculus.subdifferentials",
     "kinks": "relusym.calculus.subdifferentials",
     "InvalidActivation": "relusym.errors",
@@ -88,8 +99,12 @@ _HOMES = {
     "Missing": "relusym.errors",
     "RelusymError": "relusym.errors",
     "Undecided": "relusym.errors",
+    "Enclosed": "relusym.facts",
     "Fact": "relusym.facts",
+    "Interval": "relusym.facts",
+    "RealSet": "relusym.facts",
     "Verdict": "relusym.facts",
+    "compare": "relusym.formulas",
     "render": "relusym.formulas",
     "Report": "relusym.judge",
     "check": "relusym.judge",
@@ -97,6 +112,9 @@ _HOMES = {
     "Piece": "relusym.pieces",
     "Pieces": "relusym.pieces",
     "split": "relusym.pieces",
+    "plot": "relusym.plotting",
+    "prove": "relusym.proving",
+    "recheck": "relusym.rechecking",
     "reference": "relusym.rounding",
     "celu": "relusym.activations.celu",
     "elu": "relusym.activations.elu",

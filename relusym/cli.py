@@ -1,4 +1,4 @@
-"""The command line: list, derive, compare, plot, prove, recheck, generate, verify, doctor.
+"""The command line: list, derive, compare, plot, relax, prove, recheck, generate, verify, doctor.
 
 Exit codes: 0 fine, 1 a defect, 2 wrong usage or bad input, 3 something needed is missing, 4 undecided where an
 answer was asked for, 130 interrupted. Everything heavy is imported inside the command that needs it, so that
@@ -221,6 +221,39 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     if not lower < upper or abs(lower) + abs(upper) > 1e6:
         raise InvalidRequest(f"--interval {text!r}: the lower end must be below the upper, both below 10^6 in size")
     return lower, upper
+
+
+@app.command(epilog="Example: relusym relax gelu --interval=-1,2")
+def relax(
+    subject: Subject,
+    interval: Annotated[str, typer.Option(help="LOWER,UPPER, exact.")],
+    values: Settings = None,
+) -> None:
+    """Linear bounds of f on an interval, as network verification uses them; proved."""
+    with _plain_errors():
+        from relusym.activation import exact, parameter_values
+        from relusym.calculus.relaxations import relaxation
+        from relusym.errors import InvalidActivation
+        from relusym.pieces import split
+        from relusym.printing import grammar_text
+
+        activation = _activation(subject)
+        try:
+            lower, upper = map(exact, interval.split(","))
+        except (ValueError, InvalidActivation):
+            raise InvalidRequest(f"--interval {interval!r} is not LOWER,UPPER; write --interval=-1,2") from None
+        found = relaxation(split(activation, parameter_values(activation, _settings(values))), lower, upper)
+        x = activation.inputs[0]
+        below, above = (
+            grammar_text(slope * x + intercept)
+            for slope, intercept in (
+                (found.lower_slope, found.lower_intercept),
+                (found.upper_slope, found.upper_intercept),
+            )
+        )
+        typer.echo(f"for {lower} <= {x} <= {upper}:")
+        typer.echo(f"  f({x}) >= {below}    (at most {float(found.lower_gap):.3g} below)")
+        typer.echo(f"  f({x}) <= {above}    (at most {float(found.upper_gap):.3g} above)")
 
 
 @app.command(epilog='Example: relusym prove hardswish "lipschitz <= 1.5"')
