@@ -145,7 +145,7 @@ def _draw_asymptotes(panel: Any, analysis: Analysis, low: float, high: float) ->
     for end, line in lines.items():
         if not isinstance(line, Mapping):
             continue
-        slope, intercept = (_float(line[part]) for part in ("slope", "intercept"))  # type: ignore[arg-type]
+        slope, intercept = (_float(line[part]) for part in ("slope", "intercept"))
         start, stop = (low, (low + high) / 2) if end == "-oo" else ((low + high) / 2, high)
         xs = [start, stop]
         label = "asymptote" if not drawn else None

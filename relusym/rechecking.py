@@ -837,9 +837,9 @@ def _kinks(certificate: _Certificate, claimed: Sequence[Mapping[str, Any]]) -> s
         if jumps != (kink["clarke"] is None):
             raise _Wrong(f"whether f jumps at {entry['at']}")
         if kink["clarke"] is not None and None not in slopes:
-            for end, side in zip(kink["clarke"], (-1, 1), strict=True):
+            for end, direction in zip(kink["clarke"], (-1, 1), strict=True):
                 _numbers_agree(
-                    end, _extreme([s for s in slopes if s is not None], side), "an end of the Clarke interval"
+                    end, _extreme([s for s in slopes if s is not None], direction), "an end of the Clarke interval"
                 )
     return ""
 

@@ -12,7 +12,7 @@ HOMES = {"relusym": ROOT / "relusym", "relusym_codegen": ROOT / "codegen" / "rel
 # A module may import modules of lower floors, and of its own floor where the floor is one package.
 FLOORS = (
     {"relusym.errors"},
-    {"relusym.activation", "relusym.floats", "relusym.deadline", "relusym.workers"},
+    {"relusym.activation", "relusym.floats", "relusym.deadline", "relusym.workers", "relusym.intervals"},
     {"relusym.activations", "relusym.facts", "relusym.signs", "relusym.printing", "relusym.rechecking"},
     {"relusym.zeros", "relusym.balls"},
     {"relusym.domains"},

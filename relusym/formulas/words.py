@@ -86,13 +86,13 @@ class Style:
     def mapping(self, value: Mapping[str, Value]) -> str:
         """The known kinds of records, and any other as key: value."""
         if "shape" in value:
-            where = self.interval(Interval(value["lower"], value["upper"], False, False))  # type: ignore[arg-type]
+            where = self.interval(Interval(value["lower"], value["upper"], False, False))
             again = f" + {self.value(value['period'])}·k" if "period" in value else ""
             return f"{self.word(str(value['shape']))} {self.word('on')} {where}{again}"
         if set(value) == {"slope", "intercept"}:
             line = value["slope"], value["intercept"]
             if all(isinstance(part, Expr) for part in line):
-                return self.expression(line[0] * sympy.Symbol("x", real=True) + line[1])  # type: ignore[operator]
+                return self.expression(line[0] * sympy.Symbol("x", real=True) + line[1])
         if "statement" in value:
             return self.word(str(value["statement"]))
         return ", ".join(f"{self.key(key)}: {self.value(part)}" for key, part in value.items()) or self.word("none")
