@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import sympy
@@ -22,9 +24,12 @@ from relusym.calculus.moments import gain, gaussian_measure, gaussian_moment
 from relusym.calculus.sign_tables import tables
 from relusym.calculus.subdifferentials import Kink
 from relusym.calculus.symmetry import identities, parity
+from relusym.deadline import within
 from relusym.errors import Undecided
 from relusym.facts import Absent, Enclosed, Fact, Real, RealSet, Value, Verdict
 from relusym.pieces import Pieces, joined, value_at
+
+_SECONDS = 2.0  # for one expansion
 
 Finding: TypeAlias = "tuple[Value, str]"
 """A value, and the method that proves it."""
@@ -374,15 +379,18 @@ def _antiderivative(subject: Subject, known: Mapping[str, Fact]) -> Finding:
 
 
 def _series(subject: Subject, known: Mapping[str, Fact]) -> Finding:
-    at_zero = series_at(subject.pieces, sympy.S.Zero)
+    pieces = subject.pieces
     found: dict[str, Value] = {}
-    if isinstance(at_zero, tuple):
-        found["0-"], found["0+"] = map(str, at_zero)
-    else:
-        found["0"] = str(at_zero)
+    try:
+        at_zero = within(_SECONDS, lambda: series_at(pieces, sympy.S.Zero))
+        found |= {"0-": str(at_zero[0]), "0+": str(at_zero[1])} if isinstance(at_zero, tuple) else {"0": str(at_zero)}
+    except Undecided as reason:
+        found["0"] = Absent(str(reason))
     for side, end in ((-1, "-oo"), (1, "+oo")):
-        expansion = expansion_at_infinity(subject.pieces, side)
-        found[end] = Absent("no expansion found") if expansion is None else str(expansion)
+        found[end] = Absent("no expansion found")
+        with suppress(Undecided):
+            expansion = within(_SECONDS, partial(expansion_at_infinity, pieces, side))
+            found[end] = str(expansion) if expansion is not None else found[end]
     return found, "derivatives at 0; the small parameter at infinity"
 
 

@@ -43,7 +43,13 @@ def factor_zeros(field: Field, factor: Any, lower: Expr, upper: Expr) -> tuple[l
         return [Zero(at, 1) for at in exact if _inside(at, lower, upper)], []
     if symbols <= {field.variable, *field.exponents}:
         return _search(field, factor, lower, upper)
-    raise Undecided(f"no direct method for the zeros of {field.expression(factor)}")
+    raise Undecided(f"no direct method for the zeros of {shortly(field.expression(factor))}")
+
+
+def shortly(expr: Expr) -> str:
+    """An expression in a message, cut where it is long."""
+    text = str(expr)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _has_one_sign(field: Field, factor: Any, lower: Expr, upper: Expr) -> bool:

@@ -20,11 +20,13 @@ from relusym.calculus.growth import Tail, limit
 from relusym.calculus.limits import one_sided_limit
 from relusym.calculus.roots import Zero, factor_zeros, isolate, refinable
 from relusym.calculus.waves import periodic_zeros
+from relusym.deadline import within
 from relusym.errors import Undecided
 from relusym.facts import Real
 from relusym.pieces import Piece, Pieces
 
 _DEPTH = 6
+_SECONDS = 3.0  # the slowest of the catalogue takes half a second
 _MAX_ORDER = 12  # of a zero
 
 
@@ -73,18 +75,33 @@ class SignTable:
         )
 
 
-@functools.lru_cache(maxsize=4096)
 def sign_table(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> SignTable:
     """The complete table of a smooth expression on an open interval, proved.
 
     Zeros come from the factors of the expression as a polynomial in x and exponentials; where that does not
     apply, from the table of its derivative: between two zeros of that there is at most one.
-    Raises `Undecided` with the reason when neither finishes.
+    Raises `Undecided` with the reason when neither finishes in time.
     """
-    field, element = field_of(expr, variable)
-    question = _Question(field, lower, upper)
-    question.check_domain(element)
-    return question.table(element, _DEPTH)
+    found = _settled(expr, variable, lower, upper)
+    if isinstance(found, str):
+        raise Undecided(found)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _settled(expr: Expr, variable: Symbol, lower: Expr, upper: Expr) -> SignTable | str:
+    """The table, or why there is none; kept, since several facts ask."""
+
+    def answer() -> SignTable:
+        field, element = field_of(expr, variable)
+        question = _Question(field, lower, upper)
+        question.check_domain(element)
+        return question.table(element, _DEPTH)
+
+    try:
+        return within(_SECONDS, answer)
+    except Undecided as reason:
+        return str(reason)
 
 
 def tables(pieces: Pieces, order: int = 0) -> tuple[SignTable, ...]:
