@@ -123,7 +123,7 @@ def derive(
     subgradient: Annotated[
         str, typer.Option(help="Derivative at kinks: least-norm, left, right, midpoint, or a number.")
     ] = "least-norm",
-    digits: Annotated[int, typer.Option(min=1, max=1000, help="Significant digits of decimals in JSON.")] = 20,
+    digits: Annotated[int, typer.Option(min=1, max=1000, help="Significant digits of decimals in JSON.")] = 40,
     sigma: Annotated[str, typer.Option(help="Standard deviation of normal inputs, exact.")] = "1",
     everything: Annotated[bool, typer.Option("--all", help="The whole catalogue; JSON gives a list.")] = False,
     file: Annotated[Path | None, typer.Option("-o", "--output", help="Write here instead of printing.")] = None,

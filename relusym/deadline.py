@@ -26,6 +26,7 @@ def within(seconds: float, question: Callable[[], T]) -> T:
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
     lock = threading.Lock()
     answered = threading.Event()
+    sent: list[bool] = []
 
     def watch() -> None:
         # Asked again and again: an exception that hits a destructor is lost.
@@ -33,6 +34,7 @@ def within(seconds: float, question: Callable[[], T]) -> T:
         while not answered.wait(wait):
             with lock:
                 if not answered.is_set():
+                    sent.append(True)
                     interrupt(asker, ctypes.py_object(_Expired))
             wait = 0.25
 
@@ -43,7 +45,7 @@ def within(seconds: float, question: Callable[[], T]) -> T:
             lock.release()
             return question()
         finally:
-            _stop(lock, answered, lambda: interrupt(asker, None))
+            _stop(lock, answered, sent)
     except _Expired:
         raise Undecided(f"no answer within {seconds:g} s") from None
     except NotImplementedError as refusal:
@@ -52,13 +54,19 @@ def within(seconds: float, question: Callable[[], T]) -> T:
         raise Undecided("the expression is nested too deeply") from None
 
 
-def _stop(lock: threading.Lock, answered: threading.Event, forget: Callable[[], object]) -> None:
-    """End the watch; an interrupt on its way is taken here, so that none is left for later."""
+def _stop(lock: threading.Lock, answered: threading.Event, sent: list[bool]) -> None:
+    """End the watch; an interrupt on its way is taken here, so that none is left for later.
+
+    It must be raised, not withdrawn: CPython would keep looking for one that was withdrawn (3.11 for ever, in a
+    program that is being profiled).
+    """
     while True:
         try:
             with lock:
                 answered.set()
-                forget()
+            if sent:
+                for _ in range(100):  # where a loop turns back, interrupts are raised
+                    pass
             return
         except _Expired:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -26,7 +26,7 @@ from relusym.calculus.subdifferentials import Kink
 from relusym.calculus.symmetry import identities, parity
 from relusym.deadline import within
 from relusym.errors import Undecided
-from relusym.facts import Absent, Enclosed, Fact, Real, RealSet, Value, Verdict
+from relusym.facts import Absent, Certificate, Enclosed, Fact, Real, RealSet, Value, Verdict
 from relusym.pieces import Pieces, joined, value_at
 
 _SECONDS = 2.0  # for one expansion
@@ -65,7 +65,12 @@ class Facts(Mapping[str, Fact]):
     def __getitem__(self, name: str) -> Fact:
         if name not in self._known:
             claim, settle = _CLAIMS[name]
-            self._known[name] = settled(claim.format(sigma=self._subject.sigma), lambda: settle(self._subject, self))
+            fact = settled(claim.format(sigma=self._subject.sigma), lambda: settle(self._subject, self))
+            if name in _RESTS_ON and fact.verdict is Verdict.PROVED:
+                fact = replace(
+                    fact, certificate=Certificate("sign tables and breakpoints", {"orders": _RESTS_ON[name]})
+                )
+            self._known[name] = fact
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -425,6 +430,26 @@ def _constants(subject: Subject, known: Mapping[str, Fact]) -> Finding:
 
 _MONOTONE = {1: "increasing", 0: "constant", -1: "decreasing"}
 _CURVED = {1: "convex", 0: "affine", -1: "concave"}
+_RESTS_ON: dict[str, list[int]] = {
+    "continuity_class": [],
+    "kinks": [],
+    "range": [1],
+    "derivative_range": [2],
+    "zeros": [0],
+    "sign": [0],
+    "argmin": [1],
+    "argmax": [1],
+    "monotonicity": [1],
+    "monotone_intervals": [1],
+    "convexity": [2],
+    "convexity_intervals": [2],
+    "inflections": [2],
+    "lipschitz": [2],
+    "bounded": [1],
+    "dead_region": [1],
+}
+"""The derivatives whose sign tables, beside the limits at the breakpoints, a fact is read off."""
+
 _GAUSSIAN = "z normal with mean 0 and standard deviation {sigma}"
 
 _CLAIMS: dict[

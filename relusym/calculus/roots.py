@@ -19,6 +19,7 @@ from relusym.facts import Enclosed, Real
 
 _BITS = 96
 _MAX_BOXES = 20_000
+_MAX_MULTIPLICITY = 12
 _SPLIT = 1000 / 2001  # off-centre, so that zeros at simple fractions are never split points
 
 
@@ -40,10 +41,23 @@ def factor_zeros(field: Field, factor: Any, lower: Expr, upper: Expr) -> tuple[l
         return [], []
     exact = _exact_zeros(field, factor, symbols)
     if exact is not None:
-        return [Zero(at, 1) for at in exact if _inside(at, lower, upper)], []
+        return [Zero(at, _multiplicity(field, factor, at)) for at in exact if _inside(at, lower, upper)], []
     if symbols <= {field.variable, *field.exponents}:
         return _search(field, factor, lower, upper)
     raise Undecided(f"no direct method for the zeros of {shortly(field.expression(factor))}")
+
+
+def _multiplicity(field: Field, factor: Any, zero: Expr) -> int:
+    """How many of the factor and its derivatives vanish at a zero of it (1 - exp(-x**2) has a double one)."""
+    element = field.fractions(factor)
+    for multiplicity in range(1, _MAX_MULTIPLICITY):
+        element = field.derivative(element)
+        direction = sign(field.expression(element).subs(field.variable, zero))
+        if direction is None:
+            break
+        if direction:
+            return multiplicity
+    raise Undecided(f"the multiplicity of the zero at {zero} is not known")
 
 
 def shortly(expr: Expr) -> str:

@@ -22,7 +22,7 @@ from relusym.formulas.rows import table
 from relusym.pieces import Pieces
 from relusym.printing import grammar_text
 
-DIGITS = 20
+DIGITS = 40
 """Significant digits of decimals where none are asked for."""
 
 
@@ -82,7 +82,14 @@ class _Writer:
             "value": self.value(fact.value),
             "method": fact.method,
             "conditions": list(fact.conditions),
+            "certificate": self._certificate(fact),
         }
+
+    @staticmethod
+    def _certificate(fact: Fact) -> dict[str, Any] | None:
+        if fact.certificate is None:
+            return None
+        return {"kind": fact.certificate.kind, **fact.certificate.evidence}
 
     def value(self, value: Value) -> Any:
         if isinstance(value, Absent):

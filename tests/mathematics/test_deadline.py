@@ -1,6 +1,8 @@
 """The time limit on questions to SymPy."""
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 
@@ -56,3 +58,31 @@ def test_refusals_of_sympy_are_undecided_and_errors_pass():
         within(1, refuse)
     with pytest.raises(ZeroDivisionError):
         within(1, lambda: 1 / 0)
+
+
+def test_a_program_that_is_profiled_goes_on_after_an_interrupt():
+    """CPython 3.11 would look for a withdrawn interrupt for ever."""
+    program = """
+import cProfile
+from relusym.deadline import within
+from relusym.errors import Undecided
+
+def ask():
+    for _ in range(3):
+        assert within(5, lambda: 42) == 42
+        try:
+            within(0.05, lambda: [0 for _ in iter(int, 1)])
+        except Undecided:
+            pass
+
+cProfile.run("ask()")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_interrupts_never_reach_what_comes_after():
+    for _ in range(500):
+        with contextlib.suppress(Undecided):
+            within(0.0005, lambda: sum(range(20000)))
+        sum(range(2000))

@@ -76,6 +76,7 @@ def test_a_triple_zero_is_found_as_one():
     assert zeros(x - tanh(x)) == [(0, 3)]
     assert zeros((x - Rational(1, 3)) ** 2 * (x - 2)) == [(Rational(1, 3), 2), (2, 1)]
     assert zeros(exp(x) - 1 - x - x**2 / 2) == [(0, 3)]
+    assert zeros(1 - exp(-(x**2))) == [(0, 2)]
 
 
 def test_the_left_tail_of_gelu_does_not_cancel():
