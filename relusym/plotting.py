@@ -21,7 +21,6 @@ from relusym.errors import InvalidRequest, Missing, Undecided
 from relusym.facts import Interval, Real, RealSet, Verdict
 from relusym.formulas.tidiness import name_constants
 from relusym.pieces import Pieces, joined
-from relusym.signs import equal
 
 # Okabe and Ito's palette: told apart by the colour-blind, and in grey
 _BLUE, _SKY, _ORANGE, _GREEN, _RED, _PURPLE = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
@@ -278,8 +277,7 @@ def _draw_asymptotes(panel: Any, analysis: Analysis, low: float, high: float) ->
         if not isinstance(line, Mapping) or start >= stop:
             continue
         slope, intercept = line["slope"], line["intercept"]
-        exact = isinstance(slope, Expr) and isinstance(intercept, Expr)
-        if exact and equal(piece.expr, slope * pieces.variable + intercept):
+        if piece.expr.is_polynomial(pieces.variable):  # then it has an asymptote only where it is a line
             continue
         m, c = _float(slope), _float(intercept)
         heights = [m * start + c, m * stop + c]

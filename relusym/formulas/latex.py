@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import sympy
@@ -60,10 +61,16 @@ def analysis_latex(analysis: Analysis) -> str:
         rows = list(card.lines(analysis.facts, group, LATEX))
         if rows:
             lines.append(rf"\multicolumn{{2}}{{l}}{{\textbf{{{group}}}}} \\")
-        lines += [f"{row.label.translate(_ESCAPES)} & ${row.value}$ \\\\".replace("…", r"\ldots ") for row in rows]
+        lines += [f"{row.label.translate(_ESCAPES)} & {_cell(row.value)} \\\\".replace("…", r"\ldots ") for row in rows]
         if group == "Smoothness":
             lines += [_kink_row(kink) for kink in analysis.kinks]
     return "\n".join([*lines, r"\end{longtable}"])
+
+
+def _cell(value: str) -> str:
+    """A value in mathematics; one of words alone as text, so that its lines can break."""
+    words = re.fullmatch(r"\\text\{((?:[^{}]|\{\})*)\}", value)
+    return words[1] if words else f"${value}$"
 
 
 def _kink_row(kink: Kink) -> str:

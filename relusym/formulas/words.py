@@ -88,7 +88,7 @@ class Style:
         if "shape" in value:
             where = self.interval(Interval(value["lower"], value["upper"], False, False))
             again = f" + {self.value(value['period'])}·k" if "period" in value else ""
-            return f"{self.word(str(value['shape']))} {self.word('on')} {where}{again}"
+            return self.word(str(value["shape"]) + " on ") + where + again
         if set(value) == {"slope", "intercept"}:
             line = value["slope"], value["intercept"]
             if all(isinstance(part, Expr) for part in line):
