@@ -111,7 +111,7 @@ def simplest(number: Expr) -> Expr:
         forms.append(sympy.expand(number.rewrite(sympy.erf)))
     for rewrite in (sympy.radsimp, sympy.simplify):
         try:
-            forms.append(within(0.5, partial(rewrite, number)))
+            forms.append(within(1.5, partial(rewrite, number)))
         except Undecided:
             continue
     return min(forms, key=lambda form: (sympy.count_ops(form), len(str(form))))

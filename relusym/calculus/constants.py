@@ -64,7 +64,7 @@ def quick_gelu_constant() -> Fact:
 
 def _best_fit(text: str, model: Expr, parameter: Symbol, low: Expr, high: Expr) -> Fact:
     """Prove that the best parameter lies in (low, high), all of which rounds to `text`, and narrow it down."""
-    claim = f"{text} is the {parameter} that minimises max |Phi(x) - {model}| over all x, rounded"
+    claim = f"{text} is the {parameter} that minimises max |Phi(x) - ({model})| over all x, rounded"
     try:
         error = _Error(model, parameter)
         if not (error.dominates(low, 1) and error.dominates(high, -1)):

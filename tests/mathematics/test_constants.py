@@ -50,6 +50,15 @@ def test_the_constants_are_best_fits_to_the_normal_distribution_function(fact, s
         assert largest_error(lambda z, value=other: model(z, value)) > best
 
 
+def test_0_044715_is_not_the_third_term_of_the_series():
+    """Matching the Taylor series of the distribution function at 0 gives (4 - pi)/(6 pi) = 0.04554."""
+    inner = sympy.series(sympy.atanh(sympy.erf(x / sympy.sqrt(2))), x, 0, 4).removeO() / sympy.sqrt(2 / sympy.pi)
+    third = sympy.simplify(sympy.expand(inner).coeff(x, 3))
+    assert third == sympy.simplify((4 - sympy.pi) / (6 * sympy.pi))
+    (interval,) = gelu_tanh_constant().value.components
+    assert interval.sup < third
+
+
 def test_a_constant_that_is_no_best_fit_is_of_unknown_provenance():
     k = sympy.Symbol("k", positive=True)
     model = 1 / (1 + sympy.exp(-k * x))
