@@ -15,7 +15,7 @@ from relusym.calculus.derivatives import derivative
 from relusym.calculus.subdifferentials import Kink, Policy, kinks
 from relusym.certificates import certificate
 from relusym.derivation import Facts, Subject
-from relusym.errors import InvalidActivation, Undecided
+from relusym.errors import InvalidActivation, InvalidRequest, Undecided
 from relusym.facts import Fact
 from relusym.parametric import general_facts
 from relusym.pieces import Pieces, joined, split
@@ -92,9 +92,12 @@ def analyse(
     Parameters take the values given by name, else their defaults; one without either stays a symbol. `sigma`
     is the standard deviation of the normal pre-activations of the statements on moments and probabilities.
     Raises `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a
-    subgradient outside the Clarke interval. What cannot be settled in time is a fact with the verdict
-    UNKNOWN.
+    subgradient outside the Clarke interval, `InvalidRequest` for a sigma that is not positive. What cannot be
+    settled in time is a fact with the verdict UNKNOWN.
     """
+    deviation = exact(sigma)
+    if deviation.is_positive is not True:
+        raise InvalidRequest(f"sigma = {sigma} is no standard deviation; give a positive number")
     named = {parameter.name: parameter for parameter in activation.parameters}
     given = dict(parameters or {})
     free = [p for p in activation.parameters if p.default is None and p.name not in given]
@@ -128,5 +131,5 @@ def analyse(
         derivative=slope,
         second_derivative=curvature,
         kinks=kinks(pieces, policy=subgradient, stated=stated),
-        sigma=exact(sigma),
+        sigma=deviation,
     )

@@ -36,6 +36,8 @@ def test_derive_wants_one_subject_or_all(arguments: tuple[str, ...]) -> None:
 def test_sigma_is_the_spread_of_the_inputs() -> None:
     facts = json.loads(run("derive", "relu", "--format", "json", "--sigma", "3").stdout)["facts"]
     assert facts["gaussian_second_moment"]["value"]["exact"] == "9/2"
+    for wrong in ("-1", "0", "wide"):
+        assert run("derive", "relu", "--sigma", wrong).exit_code == 2
 
 
 def test_certificates_go_from_derive_to_recheck(tmp_path: Path) -> None:
