@@ -9,16 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal, Inexact
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 DIGITS = 42
 _TERMS = 400
 _TINY = Decimal("1e-46")
 
-_DOWN = Context(DIGITS, ROUND_FLOOR, MIN_EMIN, MAX_EMAX, traps=[])
-_UP = Context(DIGITS, ROUND_CEILING, MIN_EMIN, MAX_EMAX, traps=[])
+# Neither infinities nor NaN arise: what overflows raises decimal.Overflow, an ArithmeticError as OutsideDomain is.
+_TRAPS = [Overflow, InvalidOperation, DivisionByZero]
+_DOWN = Context(DIGITS, ROUND_FLOOR, MIN_EMIN, MAX_EMAX, traps=_TRAPS)
+_UP = Context(DIGITS, ROUND_CEILING, MIN_EMIN, MAX_EMAX, traps=_TRAPS)
+GUESSES = Context(DIGITS, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=_TRAPS)
+"""For the operators of Decimal, which serve guesses and comparisons: no caller's precision or traps get in."""
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
@@ -44,16 +59,23 @@ class Interval:
 
     def __mul__(self, other: Interval) -> Interval:
         a, b, c, d = self.lo, self.hi, other.lo, other.hi
-        if a >= 0 and c >= 0:
-            return Interval(_DOWN.multiply(a, c), _UP.multiply(b, d))
-        pairs = ((a, c), (a, d), (b, c), (b, d))
-        return Interval(min(_DOWN.multiply(*pair) for pair in pairs), max(_UP.multiply(*pair) for pair in pairs))
+        down, up = _DOWN.multiply, _UP.multiply
+        if a >= 0:
+            return Interval(down(a if c >= 0 else b, c), up(b if d >= 0 else a, d))
+        if b <= 0:
+            return Interval(down(a if d >= 0 else b, d), up(b if c >= 0 else a, c))
+        if c >= 0:
+            return Interval(down(a, d), up(b, d))
+        if d <= 0:
+            return Interval(down(b, c), up(a, c))
+        return Interval(min(down(a, d), down(b, c)), max(up(a, c), up(b, d)))
 
     def __truediv__(self, other: Interval) -> Interval:
-        if other.lo <= 0 <= other.hi:
+        c, d = other.lo, other.hi
+        if c <= 0 <= d:
             raise OutsideDomain("division by an interval that holds 0")
-        pairs = [(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
-        return Interval(min(_DOWN.divide(*pair) for pair in pairs), max(_UP.divide(*pair) for pair in pairs))
+        a, b = (self.lo, self.hi) if c > 0 else (self.hi, self.lo)
+        return Interval(_DOWN.divide(a, d if a >= 0 else c), _UP.divide(b, c if b >= 0 else d))
 
     @property
     def sign(self) -> int | None:
@@ -94,7 +116,7 @@ def hull(one: Interval, other: Interval) -> Interval:
     return Interval(min(one.lo, other.lo), max(one.hi, other.hi))
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def exact(number: int | Fraction) -> Interval:
     """An interval around a rational; the point itself where it is a short decimal."""
     top, bottom = Decimal(number.numerator), Decimal(number.denominator)
@@ -118,12 +140,23 @@ def _point(x: Decimal) -> Interval:
     return Interval(x, x)
 
 
+def _either_way(term: Interval) -> Interval:
+    """From minus to plus twice the size of a term, for what is left of a series behind it."""
+    size = _UP.add(term.lo.copy_abs(), term.hi.copy_abs())
+    return Interval(size.copy_negate(), size)
+
+
 @_by_ends
 def exp(x: Decimal) -> Interval:
-    """e**x: 25 terms at x / 2**k below 1/16 in size, the rest at most twice the next term; squared k times."""
+    """e**x: 25 terms at x / 2**k below 1/16 in size, the rest at most twice the next term; squared k times.
+
+    Below e**(-10**6) it is only said to be that small.
+    """
     if x == 0:
         return ONE
-    if abs(x) > 10**6:
+    if x < -(10**6):
+        return Interval(_ZERO, exp(_point(Decimal(-(10**6)))).hi)
+    if x > 10**6:
         raise OutsideDomain("exp of a huge number")
     halvings = 0
     while abs(x) > Decimal(2) ** (halvings - 4):
@@ -133,8 +166,7 @@ def exp(x: Decimal) -> Interval:
     for n in range(1, 25):
         term = term * r / exact(n)
         total = total + term
-    rest = abs(term.lo) + abs(term.hi)
-    total = total + Interval(-rest, rest)
+    total = total + _either_way(term)
     for _ in range(halvings):
         total = total * total
     return total
@@ -145,6 +177,11 @@ def _log_two() -> Interval:
     return _twice_atanh(ONE / exact(3))
 
 
+@cache
+def _log_ten() -> Interval:
+    return log(_point(Decimal(10)))
+
+
 def _twice_atanh(t: Interval) -> Interval:
     """Twice t + t**3/3 + ..., for |t| <= 1/3; the rest is below the next term / (1 - t**2) <= 2 terms."""
     square, power, total, n = t * t, t, t, 0
@@ -152,8 +189,7 @@ def _twice_atanh(t: Interval) -> Interval:
         n += 1
         power = power * square
         total = total + power / exact(2 * n + 1)
-    rest = abs(power.lo) + abs(power.hi)
-    total = total + Interval(-rest, rest)
+    total = total + _either_way(power)
     return total + total
 
 
@@ -164,6 +200,9 @@ def log(x: Decimal) -> Interval:
         raise OutsideDomain("log of a number that is not positive")
     if x == 1:
         return ZERO
+    far = x.adjusted()
+    if abs(far) > 1000:
+        return log(_point(x.scaleb(-far, GUESSES))) + exact(far) * _log_ten()
     k = round((x.adjusted() + float(x.scaleb(-x.adjusted())) / 10) * 3.3219)
     m = _point(x) / _power_of_two(k)
     while m.lo > Decimal("1.5"):
@@ -202,8 +241,7 @@ def _small_atan(t: Interval) -> Interval:
         n += 1
         power = -(power * square)
         total = total + power / exact(2 * n + 1)
-    rest = abs(power.lo) + abs(power.hi)
-    return total + Interval(-rest, rest)
+    return total + _either_way(power)
 
 
 @_by_ends
@@ -219,6 +257,8 @@ def _sine_cosine(x: Interval) -> tuple[Interval, Interval]:
     """Both at the middle, by Taylor series after quarter turns are taken off; widened by the radius."""
     m = x.middle
     radius = (x - m).hi
+    if m.lo and m.lo.adjusted() > 30:  # not even the quarter turn would be known
+        return Interval(-_ONE, _ONE), Interval(-_ONE, _ONE)
     quarters = int((m.lo / pi().lo * 2).to_integral_value())
     r = m - exact(quarters) * pi() / TWO
     sine, cosine, term = ZERO, ZERO, ONE
@@ -228,8 +268,7 @@ def _sine_cosine(x: Interval) -> tuple[Interval, Interval]:
         else:
             sine = sine + (term if n % 4 == 1 else -term)
         term = term * r / exact(n + 1)
-    rest = abs(term.lo) + abs(term.hi)
-    reach = _UP.add(rest, radius)
+    reach = _UP.add(_either_way(term).hi, radius)
     widen, whole = Interval(reach.copy_negate(), reach), Interval(-_ONE, _ONE)
     turned = ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))[quarters % 4]
     if x.lo == x.hi == 0:
@@ -345,12 +384,17 @@ def integer_power(a: Series, n: int) -> Series:
     """The power a**n; the leading coefficient of an even power is not negative."""
     if n < 0:
         return divide(constant(ONE, len(a)), integer_power(a, -n))
-    result = constant(ONE, len(a))
-    for _ in range(n):
-        result = multiply(result, a)
-    if n % 2 == 0 and n and result[0].lo < 0:
-        result = (Interval(_ZERO, result[0].hi), *result[1:])
-    return result
+    result, square = constant(ONE, len(a)), a
+    for bit in range(n.bit_length()):
+        if n >> bit & 1:
+            result = multiply(result, square)
+        if n >> bit > 1:
+            square = _not_negative(multiply(square, square))
+    return result if n % 2 else _not_negative(result)
+
+
+def _not_negative(a: Series) -> Series:
+    return (Interval(_ZERO, a[0].hi), *a[1:]) if a[0].lo < 0 else a
 
 
 def _integrated(leading: Interval, slope: Series, u: Series) -> Series:
@@ -384,7 +428,7 @@ def log_series(u: Series) -> Series:
 
 def power_series(u: Series, exponent: Fraction) -> Series:
     """u**(p/q) for u > 0 (at the point 0 its value alone)."""
-    if u[0].is_zero and len(u) == 1:
+    if u[0].is_zero and len(u) == 1 and exponent > 0:
         return u
     if exponent.denominator == 2:
         root = sqrt(u[0])

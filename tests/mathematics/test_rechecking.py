@@ -4,7 +4,8 @@ import copy
 import json
 import subprocess
 import sys
-from decimal import Decimal
+import time
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import mpmath
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relusym import intervals as iv
+from relusym import rechecking
 from relusym.activations import named
 from relusym.analysis import analyse
 from relusym.errors import InvalidRequest
@@ -35,11 +37,25 @@ REBUILT = [
 ]
 
 
+FORMULAS = {
+    "far": "x - 20",
+    "line": "x + 8",
+    "positive": "x**2 + 1",
+    "cubed": "Piecewise((0, x <= 0), (x**3, True))",
+    "dot": "Piecewise((0, x < 0), (3, x == 0), (0, True))",
+    "root": "Piecewise((0, x <= 0), (sqrt(x), True))",
+    "third_of_elu": "Piecewise(((exp(3*x) - 1)/3, x <= 0), (x, True))",
+    "thirds": "Piecewise((0, x <= -5/3), (x + 5/3, True))",
+}
+
+
 @pytest.fixture(scope="module")
 def documents():
     made = {
         name: analysis_document(analyse(named(name)), 40) for name in [*REBUILT, "tanhshrink", "snake", "squareplus"]
     }
+    for name, text in FORMULAS.items():
+        made[name] = analysis_document(analyse(parse(text)), 40)
     return json.loads(json.dumps(made))
 
 
@@ -170,6 +186,428 @@ def test_a_formula_nobody_prepared_passes():
     assert found["range"] == found["lipschitz"] == "ok"
 
 
+def set_of(*parts, period=None):
+    """A set from (inf, sup, inf_attained, sup_attained), or from one number for a point."""
+    components = []
+    for part in parts:
+        low, high, with_low, with_high = part if isinstance(part, tuple) else (part, part, True, True)
+        components.append(
+            {"inf": number(low), "sup": number(high), "inf_attained": with_low, "sup_attained": with_high}
+        )
+    return {"type": "set", "components": components, "period": period}
+
+
+def table_changed(document, piece, order, **entries):
+    changed_document = copy.deepcopy(document)
+    changed_document["certificate"]["tables"][table(document, piece, order)].update(entries)
+    return changed_document
+
+
+def fact_changed(document, **values):
+    changed_document = copy.deepcopy(document)
+    for name, value in values.items():
+        changed_document["facts"][name]["value"] = value
+    return changed_document
+
+
+# --- windows ---
+
+
+@pytest.mark.parametrize(
+    ("name", "piece", "order", "window"),
+    [
+        ("relu6", 1, 0, ["1", "6"]),
+        ("relu6", 1, 1, ["0", "5"]),
+        ("relu", 1, 0, ["0", "1"]),
+        ("silu", 0, 2, ["-3", "3"]),
+        ("silu", 0, 1, ["-2", "8"]),
+        ("relu6", 1, 1, ["-1", "6"]),
+    ],
+)
+def test_a_window_must_reach_the_ends_of_its_piece(documents, name, piece, order, window):
+    found = statuses(table_changed(documents[name], piece, order, window=window))
+    assert found[f"sign table of f{chr(39) * order} on piece {piece}"] != "ok"
+    assert found[{0: "zeros", 1: "monotonicity", 2: "convexity"}[order]] != "ok"
+
+
+def test_zeros_left_out_with_the_part_of_the_window_that_holds_them_are_missed(documents):
+    """Without its zero at 0 the table of silu is true of a window further right."""
+    corrupted = table_changed(documents["silu"], 0, 0, window=["1", "12"], zeros=[], signs=[1])
+    found = statuses(fact_changed(corrupted, zeros=set_of()))
+    assert found["sign table of f on piece 0"] != "ok"
+    assert found["zeros"] != "ok"
+
+
+def test_a_zero_beyond_the_window_is_found_where_a_point_shows_it(documents):
+    corrupted = table_changed(documents["far"], 0, 0, window=["-8", "8"], zeros=[], signs=[-1])
+    found = statuses(fact_changed(corrupted, zeros=set_of()))
+    assert found["sign table of f on piece 0"] == "wrong"
+    assert found["zeros"] != "ok"
+
+
+def test_a_zero_at_the_edge_of_a_window_is_no_end_of_the_piece(documents):
+    corrupted = table_changed(documents["line"], 0, 0, window=["-8", "8"], zeros=[], signs=[1], order_at_lower=1)
+    assert statuses(fact_changed(corrupted, zeros=set_of()))["zeros"] != "ok"
+
+
+# --- zeros that are none ---
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        {"lower": "-1/8", "upper": "1/8", "exact": "0", "multiplicity": 0},
+        {"lower": "-1/8", "upper": "1/8", "exact": "0", "multiplicity": 2},
+        {"lower": "1/8", "upper": "-1/8", "exact": "0", "multiplicity": 2},
+        {"lower": "0", "upper": "0", "exact": "0", "multiplicity": 2},
+        {"lower": "-1/8", "upper": "1/8", "exact": None, "multiplicity": 2},
+    ],
+)
+def test_a_zero_that_is_none_is_not_passed(documents, zero):
+    corrupted = table_changed(documents["positive"], 0, 0, zeros=[zero], signs=[1, 1])
+    corrupted = fact_changed(corrupted, zeros=set_of("0"))
+    try:
+        found = statuses(corrupted)
+    except InvalidRequest:
+        return
+    assert found["sign table of f on piece 0"] != "ok"
+    assert found["zeros"] != "ok"
+
+
+def test_a_closed_form_beside_the_zero_is_found(documents):
+    """Both the table and the fact say 1/4096, well inside the isolating interval around 0."""
+    at = table(documents["silu"], 0, 0)
+    corrupted = changed(documents["silu"], "certificate", "tables", at, "zeros", 0, "exact", to="1/4096")
+    assert statuses(fact_changed(corrupted, zeros=set_of("1/4096")))["zeros"] != "ok"
+
+
+def test_an_order_at_an_end_below_zero_is_refused(documents):
+    corrupted = table_changed(documents["relu_squared"], 1, 1, order_at_lower=-1)
+    with pytest.raises(InvalidRequest, match="derive"):
+        recheck(corrupted)
+
+
+# --- tables twice, or of nothing ---
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tables: [*tables, tables[0]],
+        lambda tables: [*tables, {**tables[0], "signs": [-1]}],
+        lambda tables: [{**tables[0], "piece": 7}, *tables],
+        lambda tables: [{**tables[0], "piece": -1}, *tables],
+        lambda tables: [{**tables[0], "order": 4}, *tables],
+        lambda tables: [{**tables[0], "order": True}, *tables],
+    ],
+)
+def test_a_table_that_is_there_twice_or_belongs_nowhere_is_refused(documents, change):
+    with pytest.raises(InvalidRequest, match="derive"):
+        recheck(changed(documents["relu"], "certificate", "tables", to=change))
+
+
+def test_a_key_that_is_there_twice_is_refused(documents, tmp_path):
+    path = tmp_path / "twice.json"
+    text = json.dumps(documents["relu"])
+    path.write_text(text.replace('"verdict": "PROVED"', '"verdict": "UNKNOWN", "verdict": "PROVED"', 1))
+    with pytest.raises(InvalidRequest, match="twice"):
+        recheck_file(path)
+
+
+# --- sets, part by part ---
+
+
+SETS = {
+    "a gap filled": ("hardshrink", "range", [("-oo", "oo", False, False)]),
+    "a part left out": ("hardshrink", "range", [("-oo", "-1/2", False, False), ("1/2", "oo", False, False)]),
+    "a gap that is none": ("silu", "derivative_range", [("-1", "0", True, False), ("1/2", "2", True, True)]),
+    "a gap moved": (
+        "hardshrink",
+        "range",
+        [("-oo", "-1/3", False, False), "0", ("1/3", "oo", False, False)],
+    ),
+    "an inner end that belongs": (
+        "hardshrink",
+        "range",
+        [("-oo", "-1/2", False, True), "0", ("1/2", "oo", False, False)],
+    ),
+    "slopes between two slopes": ("relu6", "derivative_range", [("0", "1", True, True)]),
+    "a slope between two slopes": ("relu6", "derivative_range", ["0", "1/2", "1"]),
+    "a point of a dead part": ("relu6", "zeros", [("-oo", "0", False, False)]),
+    "dead regions joined": ("relu6", "dead_region", [("-oo", "oo", False, False)]),
+    "an end of a dead region that belongs": (
+        "relu6",
+        "dead_region",
+        [("-oo", "0", False, True), ("6", "oo", False, False)],
+    ),
+    "an end of zeros that lies elsewhere": ("relu6", "zeros", [("-oo", "1", False, True)]),
+    "parts in another order": ("relu6", "derivative_range", ["1", "0"]),
+    "a part twice": ("relu6", "derivative_range", ["0", "0", "1"]),
+}
+
+
+@pytest.mark.parametrize("what", SETS)
+def test_every_part_of_a_set_is_checked_and_the_gaps_between(documents, what):
+    name, fact, parts = SETS[what]
+    corrupted = fact_changed(documents[name], **{fact: set_of(*parts)})
+    assert statuses(corrupted)[fact.replace("_", " ")] == "wrong"
+
+
+def test_a_period_that_nobody_claimed_is_found(documents):
+    for name, fact in (("silu", "zeros"), ("silu", "range"), ("snake", "inflections")):
+        period = None if name == "snake" else number("pi")
+        corrupted = changed(documents[name], "facts", fact, "value", "period", to=period)
+        assert statuses(corrupted)[fact] == "wrong"
+
+
+def test_a_table_repeats_only_where_that_is_seen(documents):
+    """cos and sin**2 repeat; silu does not, whatever its table says."""
+    assert statuses(documents["snake"])["derivative range"] == "ok"
+    window = {"window": ["-pi", "pi"], "period": "2*pi"}
+    found = statuses(table_changed(documents["silu"], 0, 1, **window))
+    assert found["sign table of f' on piece 0"] == "not re-checked"
+    window = {"window": ["-pi/4", "pi/4"], "period": "pi/2", "zeros": [], "signs": [1]}
+    corrupted = table_changed(documents["snake"], 0, 2, **window)
+    assert statuses(corrupted)["sign table of f'' on piece 0"] != "ok"
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"type": "number", "exact": None, "decimal": "0", "radius": "1000000"},
+        {"type": "number", "exact": None, "decimal": "1", "radius": "2"},
+        {"type": "number", "exact": None, "decimal": "1.5", "radius": "-1"},
+        {"type": "number", "exact": "3/2", "decimal": "2", "radius": "5"},
+        {"type": "number", "exact": None, "decimal": None, "radius": None},
+    ],
+)
+def test_a_number_without_a_certain_digit_says_nothing(documents, claimed):
+    assert statuses(fact_changed(documents["hardswish"], lipschitz=claimed))["lipschitz"] != "ok"
+
+
+# --- breakpoints ---
+
+
+def test_the_value_at_a_breakpoint_is_that_of_the_formula(documents):
+    corrupted = changed(documents["relu"], "certificate", "breakpoints", 0, "value", to="1")
+    corrupted = fact_changed(corrupted, zeros=set_of(("-oo", "0", False, False)), lipschitz=number("oo"))
+    found = statuses(corrupted)
+    assert found["limits at the breakpoint 0"] == "wrong"
+    assert "ok" not in (found["zeros"], found["lipschitz"], found["continuity class"], found["kinks"])
+
+
+def test_a_single_value_beside_the_graph_is_a_jump(documents):
+    document = documents["dot"]
+    found = statuses(document)
+    assert found["lipschitz"] == found["convexity"] == found["kinks"] == "ok"
+    corrupted = fact_changed(document, lipschitz=number("0"), convexity="affine", kinks=[])
+    found = statuses(corrupted)
+    assert found["lipschitz"] == found["convexity"] == found["kinks"] == "wrong"
+
+
+def test_a_limit_that_is_not_evaluated_is_not_believed(documents):
+    """The slope of sqrt(x) at 0 is infinite: no series has it."""
+    found = statuses(documents["root"])
+    assert found["limits at the breakpoint 0"] == "not re-checked"
+    assert found["kinks"] == found["continuity class"] == "not re-checked"
+    breakpoints = [{"at": "0", "value": "0", "limits": [["0", "0"], ["0", "0"], ["0", "0"], ["0", "0"]]}]
+    corrupted = changed(documents["root"], "certificate", "breakpoints", to=breakpoints)
+    found = statuses(fact_changed(corrupted, kinks=[], continuity_class=2, convexity="concave"))
+    assert "ok" not in (found["kinks"], found["continuity class"], found["convexity"], found["lipschitz"])
+
+
+def test_a_class_of_continuity_is_not_believed_beyond_what_is_compared(documents):
+    assert statuses(documents["cubed"])["continuity class"] == "ok"
+    for claimed in ("infinity", 1, 3, True, None):
+        assert statuses(fact_changed(documents["cubed"], continuity_class=claimed))["continuity class"] == "wrong"
+
+
+def test_numbers_that_are_no_short_decimals_are_compared_as_fractions(documents):
+    for name in ("thirds", "third_of_elu"):
+        found = statuses(documents[name])
+        assert {found[subject] for subject in ("kinks", "continuity class", "zeros", "monotonicity")} == {"ok"}
+
+
+def test_the_slope_chosen_at_a_kink_is_that_of_the_derivative(documents):
+    corrupted = changed(documents["relu"], "facts", "kinks", "value", 0, "chosen", to=number("1/2"))
+    assert statuses(corrupted)["kinks"] == "wrong"
+    corrupted = changed(documents["relu"], "facts", "kinks", "value", 0, "in_clarke", to=False)
+    assert statuses(corrupted)["kinks"] == "wrong"
+
+
+# --- pieces, and what rests on them ---
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("relu", "Piecewise((0, x <= 0), (x, x <= 500), (7, True))"),
+        ("relu", "Piecewise((0, x <= 1/10**20), (x, True))"),
+        ("relu", "Piecewise((0, x <= 0), (5, x == 1/7), (x, True))"),
+        ("relu", "Max(0, x, 1000*(x - 70))"),
+        ("silu", "x/(1 + exp(-x)) + x/10**25"),
+    ],
+)
+def test_a_formula_that_differs_far_out_or_a_little_is_found(documents, name, text):
+    found = statuses(changed(documents[name], "formula", "text", to=text))
+    assert found["pieces against the formula"] == "wrong"
+    assert "ok" not in [found[subject] for subject in ("range", "zeros", "monotonicity", "kinks", "lipschitz")]
+
+
+def test_pieces_must_cover_the_line(documents):
+    for key, end in ((0, "lower"), (-1, "upper")):
+        corrupted = changed(documents["relu"], "certificate", "pieces", key, end, to="-5" if end == "lower" else "5")
+        assert statuses(corrupted)["pieces against the formula"] == "wrong"
+
+
+def test_a_piece_is_smooth(documents):
+    found = statuses(changed(documents["relu"], "certificate", "pieces", 1, "expr", to="Abs(x)"))
+    assert "ok" not in [found[f"sign table of f{chr(39) * order} on piece 1"] for order in range(4)]
+
+
+def test_a_limit_at_infinity_is_tried_far_out(documents):
+    """The range rests on limits that are claimed; one of them made too large, with the range."""
+    for limit in ("1 + 1/10**6", "2", "9/10", "oo"):
+        corrupted = changed(documents["sigmoid"], "facts", "limits", "value", "+oo", to=number(limit))
+        found = statuses(fact_changed(corrupted, range=set_of(("0", limit, False, False))))
+        assert found["range"] != "ok"
+    corrupted = changed(documents["relu"], "facts", "limits", "value", "+oo", to=number("10**9"))
+    assert statuses(fact_changed(corrupted, range=set_of(("0", "10**9", True, False))))["range"] != "ok"
+
+
+def test_a_fact_under_conditions_is_not_passed(documents):
+    corrupted = changed(documents["relu"], "facts", "range", "conditions", to=["x > 0"])
+    assert statuses(corrupted)["range"] == "not re-checked"
+
+
+# --- hostile files ---
+
+
+HOSTILE_NUMBERS = [
+    "9**9**9",
+    "exp(exp(exp(9)))",
+    "sin(exp(10**5)**1000)",
+    "log((exp(10**6)**1000)**1000)",
+    "((exp(10**6)**1000)**1000)**1000",
+    "exp(-10**6)**1000",
+    "sqrt(2)**(1/3)**1000",
+    "1/0",
+    "log(0)",
+    "(" + "1/3+" * 140 + "1)**64",
+    "LambertW(exp(10**6))",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE_NUMBERS)
+@pytest.mark.parametrize("where", ["at", "exact", "value", "window", "parameter", "limit"])
+def test_a_hostile_number_ends_at_once_without_a_traceback(documents, text, where):
+    path, document = {
+        "at": (("certificate", "breakpoints", 0, "at"), "relu"),
+        "exact": (("certificate", "tables", 0, "zeros", 0, "exact"), "silu"),
+        "value": (("facts", "lipschitz", "value", "exact"), "relu"),
+        "window": (("certificate", "tables", 0, "window", 0), "relu"),
+        "parameter": (("parameters", "negative_slope"), "leaky_relu"),
+        "limit": (("certificate", "breakpoints", 0, "limits", 1, 0), "relu"),
+    }[where]
+    corrupted = changed(documents[document], *path, to=text)
+    if where == "at":
+        for piece, end in ((0, "upper"), (1, "lower")):
+            corrupted = changed(corrupted, "certificate", "pieces", piece, end, to=text)
+    start = time.monotonic()
+    try:
+        found = statuses(corrupted)
+    except InvalidRequest:
+        found = {}
+    assert time.monotonic() - start < 10
+    assert [status for status in found.values() if status == "wrong" or status == "not re-checked"] or not found
+
+
+@pytest.mark.parametrize(
+    "decimal", ["1e999999999", "1e-999999999", "9" * 5000, "nan", "inf", "1/3", "", " 1", "1_000", 1.0, True, []]
+)
+def test_a_decimal_that_is_none_is_refused(documents, decimal):
+    for key in ("decimal", "radius"):
+        with pytest.raises(InvalidRequest, match="derive"):
+            recheck(changed(documents["relu"], "facts", "lipschitz", "value", key, to=decimal))
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("certificate", "tables", 0, "signs"), [1e400]),
+        (("certificate", "tables", 0, "signs"), [0.0]),
+        (("certificate", "tables", 0, "signs"), "0"),
+        (("certificate", "tables", 0, "zeros"), [{"lower": "0", "upper": "1", "exact": None, "multiplicity": 10**9}]),
+        (("certificate", "tables", 0, "zeros"), [{"lower": "1/0", "upper": "1", "exact": None, "multiplicity": 1}]),
+        (("certificate", "tables", 0, "order_at_lower"), 10**9),
+        (("certificate", "tables", 0, "window"), ["0"]),
+        (("certificate", "tables", 0, "piece"), "0"),
+        (("certificate", "tables"), None),
+        (("certificate", "pieces"), []),
+        (("certificate", "pieces"), [{"lower": "-oo", "upper": "oo", "expr": "x"}] * 5000),
+        (("certificate", "breakpoints"), []),
+        (("certificate", "breakpoints", 0, "limits"), []),
+        (("certificate", "variable"), "exp"),
+        (("certificate", "variable"), 5),
+        (("certificate",), []),
+        (("facts",), []),
+        (("facts", "range", "value"), None),
+        (("facts", "range", "value", "components"), [None]),
+        (("facts", "range", "verdict"), "SURE"),
+        (("facts", "kinks", "value"), {}),
+        (("facts", "kinks", "value"), [{}]),
+        (("facts", "a\nb"), {}),
+        (("parameters",), []),
+        (("parameters",), {"pi": "3"}),
+        (("formula",), "x"),
+        (("name",), "relu\x1b[2J"),
+        (("name",), "relu\nrelu  range  ok"),
+        (("name",), None),
+    ],
+)
+def test_a_malformed_document_is_one_clear_error(documents, path, to):
+    with pytest.raises(InvalidRequest, match="derive"):
+        recheck(changed(documents["relu"], *path, to=to))
+
+
+def test_an_empty_list_and_a_file_too_large_are_refused(tmp_path):
+    with pytest.raises(InvalidRequest, match="derive"):
+        recheck([])
+    path = tmp_path / "large.json"
+    path.write_bytes(b"[" * 9_000_000)
+    with pytest.raises(InvalidRequest, match="bytes"):
+        recheck_file(path)
+    path.write_bytes(b"[" * 900_000)
+    with pytest.raises(InvalidRequest, match="derive"):
+        recheck_file(path)
+
+
+def test_what_takes_too_long_is_not_rechecked(documents, monkeypatch):
+    monkeypatch.setattr(rechecking, "_SECONDS", 0.3)
+    slow = " + ".join(f"sin({k}*x)**{k}" for k in range(2, 140))
+    corrupted = changed(documents["silu"], "certificate", "pieces", 0, "expr", to=slow)
+    start = time.monotonic()
+    found = statuses(corrupted)
+    assert time.monotonic() - start < 6
+    assert "ok" not in [found[f"sign table of f{chr(39) * order} on piece 0"] for order in range(4)]
+    assert found["range"] != "ok"
+
+
+def test_the_time_for_a_whole_file_is_bounded(documents, monkeypatch):
+    monkeypatch.setattr(rechecking, "_SECONDS_IN_ALL", 0.5)
+    start = time.monotonic()
+    checks = recheck([documents["tanhshrink"]] * 50)
+    assert time.monotonic() - start < 10
+    assert checks[-1].status == "not re-checked"
+
+
+def test_the_digits_of_the_caller_do_not_matter(documents):
+    with localcontext() as context:
+        context.prec, context.Emax = 3, 5
+        found = statuses(documents["silu"])
+    assert found == statuses(documents["silu"])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -269,10 +707,10 @@ def test_arithmetic_contains_the_exact_result(numbers, operation):
 )
 def test_series_hold_the_derivatives(text):
     """Coefficients against mpmath's Taylor series at a point."""
-    from relusym.rechecking import _series, _tree
+    from relusym.rechecking import _Clock, _Formula
 
     x = Fraction(3, 8)
-    found = _series(_tree(text), {"x": iv.variable(iv.exact(x), 5)}, 5)
+    found = _Formula(text, _Clock()).series({"x": iv.variable(iv.exact(x), 5)}, 5)
     with mpmath.workdps(50):
         function = eval(f"lambda x: {text}", vars(mpmath).copy())
         true = mpmath.taylor(function, mpmath.mpf(3) / 8, 4)
