@@ -18,11 +18,13 @@ def in_processes(
     doing: str,
     name: Callable[[Work], str],
     jobs: int | None = None,
+    seen: Callable[[Result], object] | None = None,
 ) -> list[Result]:
     """`run` of every piece of work, in order; `run` and the work must be picklable.
 
-    One process a core by default, none beside this one for a single piece or `jobs=1`. An error says in
-    which piece of work it happened; after Ctrl-C nothing is left running.
+    One process a core by default, none beside this one for a single piece or `jobs=1`. `seen` is called here
+    with each result as it comes, in any order. An error says in which piece of work it happened; after Ctrl-C
+    nothing is left running.
     """
     import multiprocessing
     import os
@@ -36,12 +38,18 @@ def in_processes(
     workers = min(jobs or cores or 1, len(work))
     console = Console(stderr=True)
     done: dict[int, Result] = {}
+
+    def keep(index: int, result: Result) -> None:
+        done[index] = result
+        if seen is not None:
+            seen(result)
+        progress.advance(task)
+
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(doing, total=len(work))
         if workers <= 1:
             for index, piece in enumerate(work):
-                done[index] = _finished(lambda piece=piece: run(piece), name(piece))  # type: ignore[misc]
-                progress.advance(task)
+                keep(index, _finished(lambda piece=piece: run(piece), name(piece)))  # type: ignore[misc]
         else:
             # a fork would copy threads and compiled state; a new process starts clean
             context = multiprocessing.get_context("spawn")
@@ -50,8 +58,7 @@ def in_processes(
                 try:
                     for future in as_completed(futures):
                         index = futures[future]
-                        done[index] = _finished(future.result, name(work[index]))
-                        progress.advance(task)
+                        keep(index, _finished(future.result, name(work[index])))
                 except BaseException as error:
                     for process in multiprocessing.active_children():
                         process.terminate()

@@ -1,0 +1,736 @@
+"""Every float32 input: a kernel run over all 2**32 bit patterns, or one block in so many, and a record of it.
+
+The reference comes in bulk from `segments`: a polynomial with a certified radius for each run of inputs. Where the
+radius does not say how the exact value rounds, the point goes to balls (`Expectation.at`), and what stays open is
+counted, never passed. A run whose errors are all inside the constant part of the bound breaks no law; the others,
+and the surroundings of breakpoints, are held to the same laws as in `check`.
+
+One binade of one sign (2**23 patterns) is one piece of work. Pieces are independent, so they run in processes of
+their own, and what is done is kept in a partial record: the same call continues it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relusym.activation import Activation, Number, exact, parameter_values
+from relusym.errors import InvalidRequest
+from relusym.floats import FORMATS, Array, from_bits, to_bits, ulp
+from relusym.judge.expectations import Expectation, expectation, quantities_of
+from relusym.judge.laws import CallFailed, Subject, canonical_bits, kind_of_result, pointwise, simplicity, standard
+from relusym.judge.metrics import Bound
+from relusym.judge.reports import Finding, hex_of, installed_versions
+from relusym.judge.sweeps import MEANINGS, Sweep, sweep
+from relusym.rounding import Reference
+from relusym.segments import BLOCK, Cover, Segment, evaluate, float_of, inputs_of, segments_of, slope, tail
+from relusym.workers import in_processes
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+FORM = FORMATS["float32"]
+QUANTITIES = ("forward", "derivative", "second-derivative")
+"""What can be judged at all inputs: functions of one input and nothing else."""
+
+BINADES = 512
+BLOCKS = 2**23 // BLOCK
+"""Blocks in a binade."""
+
+MOST_BALLS = 512
+"""Points of one block that are taken to balls; beyond, what is open stays open."""
+
+SAMPLE = 8
+"""Points of a block without any segment that are taken to balls."""
+
+SHARP = 2.0**-12
+"""A radius of more ulps than this does not count as known."""
+
+WORST = 5
+"""How many worst inputs are kept, each of another binade."""
+
+SAVE_EVERY = 1.0
+"""Seconds between two savings of the partial record."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is to be judged, picklable: `make()` gives the kernel, a callable on float32 arrays, in each process.
+
+    `parameters` are exact values by name, `kernel` says what it is and `kernel_sha256` is of its text, if it has
+    one. Finite inputs larger than `within` are judged for finiteness alone. `stride` n takes one block of 32,768
+    patterns in n, at least one in each binade of each sign, and those that hold a breakpoint.
+    """
+
+    activation: Activation
+    computes: str
+    make: Callable[[], Callable[..., Any]]
+    bound: Bound
+    parameters: tuple[tuple[str, Number], ...] = ()
+    subgradient: Any = "least-norm"
+    within: float | None = None
+    kernel: str = ""
+    kernel_sha256: str | None = None
+    stride: int = 1
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a record of this trial is of, for JSON."""
+        values = parameter_values(self.activation, dict(self.parameters))
+        return {
+            "activation": self.activation.name,
+            "formula": str(self.activation.expr),
+            "parameters": {str(symbol): str(exact(value)) for symbol, value in values.items()},
+            "computes": self.computes,
+            "dtype": FORM.name,
+            "subgradient": str(self.subgradient),
+            "kernel": self.kernel,
+            "kernel_sha256": self.kernel_sha256,
+            "bound": str(self.bound),
+            "within": None if self.within is None else hex_of(self.within),
+            "stride": self.stride,
+            "versions": installed_versions(),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on one binade of one sign; `broken` has (law, how often, simplest pattern)."""
+
+    binade: int
+    tested: int
+    wrong: int
+    over_one: int
+    undecided: int
+    unjudged: int
+    balls: int
+    max_ulp: float
+    upper: float
+    worst: int | None
+    broken: tuple[tuple[str, int, int], ...]
+    digest: str
+    seconds: float
+    kernel_seconds: float
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What an exhaustive run found out.
+
+    `tested` inputs, of which `wrong` are certainly not correctly rounded and `over_one` off by more than an ulp.
+    For `undecided` ones it is open to which side the exact value rounds; their error is known all the same.
+    `unjudged` ones have no certified value, or lie beyond `within`: of them only a finite result is asked.
+    `balls` went to ball arithmetic one by one. `max_ulp` is the largest error, at `worst_inputs[0]`, and no error
+    among the judged inputs is larger than `max_ulp_upper`. `digest` is a SHA-256 over those of the 512 binades in
+    pattern order, each over the results of its inputs in pattern order, little-endian, NaNs made one.
+    `seconds` are those of the run that finished the record, `kernel_seconds` those of the kernel in all
+    processes together.
+    """
+
+    identity: Mapping[str, Any]
+    tested: int
+    wrong: int
+    over_one: int
+    undecided: int
+    unjudged: int
+    balls: int
+    max_ulp: float
+    max_ulp_upper: float
+    worst_inputs: tuple[tuple[str, float], ...]
+    findings: tuple[Finding, ...]
+    digest: str
+    digests: tuple[str, ...]
+    seconds: float
+    processor_seconds: float
+    kernel_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no law is broken at any input."""
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for JSON: numbers that matter are hex floats."""
+        return {
+            "schema": 1,
+            **self.identity,
+            "passed": self.passed,
+            "tested": self.tested,
+            "wrong": self.wrong,
+            "over_one": self.over_one,
+            "undecided": self.undecided,
+            "unjudged": self.unjudged,
+            "balls": self.balls,
+            "max_ulp": hex_of(self.max_ulp),
+            "max_ulp_upper": hex_of(self.max_ulp_upper),
+            "worst_inputs": [{"input": x, "ulps": hex_of(error)} for x, error in self.worst_inputs],
+            "findings": [{**asdict(finding), "ulps": hex_of(finding.ulps)} for finding in self.findings],
+            "digest": self.digest,
+            "digests": list(self.digests),
+            "seconds": round(self.seconds, 1),
+            "processor_seconds": round(self.processor_seconds, 1),
+            "kernel_seconds": round(self.kernel_seconds, 1),
+        }
+
+
+def exhaust(trial: Trial, *, jobs: int | None = None, partial: Path | None = None) -> SweepRecord:
+    """Judge the kernel at every input (of the stride) and return the record.
+
+    `partial` names a file in which finished binades are kept, so that the same call continues after an
+    interruption; it stays until the caller has the record in safety, and removes it. Raises `InvalidRequest`
+    where the file belongs to something else, for quantities other than forward, derivative and
+    second-derivative, and where the kernel raises or does not return a float32 array of its input's shape.
+    """
+    if trial.computes not in QUANTITIES:
+        raise InvalidRequest(
+            f"{trial.activation.name}: {trial.computes!r} cannot be swept over all float32 inputs; "
+            f"known there: {', '.join(QUANTITIES)}"
+        )
+    if not 1 <= trial.stride <= BLOCKS:
+        raise InvalidRequest(f"a stride of {trial.stride} is not possible; give 1 to {BLOCKS}")
+    begun = time.perf_counter()
+    done = _read_partial(partial, trial) if partial else {}
+    saved = time.perf_counter()
+
+    def keep(outcome: Outcome) -> None:
+        nonlocal saved
+        done[outcome.binade] = outcome
+        if partial and time.perf_counter() - saved > SAVE_EVERY:
+            _write_partial(partial, trial, done)
+            saved = time.perf_counter()
+
+    try:
+        in_processes(
+            [(trial, binade) for binade in range(BINADES) if binade not in done],
+            judge_binade,
+            doing=f"{trial.activation.name} {trial.computes} {trial.kernel}".strip(),
+            name=lambda work: f"{trial.activation.name} {trial.computes}, {_binade_text(work[1])}",
+            jobs=jobs,
+            seen=keep,
+        )
+    finally:
+        if partial:
+            _write_partial(partial, trial, done)
+    return _record(trial, [done[binade] for binade in range(BINADES)], time.perf_counter() - begun)
+
+
+def differences(record: SweepRecord | Mapping[str, Any], other: SweepRecord | Mapping[str, Any]) -> list[str]:
+    """In what two records of the same trial disagree, in words; empty where counts, errors and results agree."""
+    one, two = (given.to_json() if isinstance(given, SweepRecord) else given for given in (record, other))
+    found = [
+        f"{key}: {one.get(key)} here, {two.get(key)} there"
+        for key in (
+            *_SAME,
+            "kernel_sha256",
+            "tested",
+            "wrong",
+            "over_one",
+            "undecided",
+            "unjudged",
+            "max_ulp",
+            "digest",
+        )
+        if one.get(key) != two.get(key)
+    ]
+    places = [
+        _binade_text(binade)
+        for binade, (here, there) in enumerate(zip(one["digests"], two["digests"], strict=False))
+        if here != there
+    ]
+    if places:
+        shown = "; ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
+        found.append(f"other results at {shown}")
+    return found
+
+
+_SAME = (
+    "activation",
+    "formula",
+    "parameters",
+    "computes",
+    "dtype",
+    "subgradient",
+    "kernel",
+    "bound",
+    "within",
+    "stride",
+)
+"""Keys of two records that must agree before their results can be compared."""
+
+
+def not_comparable(trial: Trial, record: Mapping[str, Any]) -> list[str]:
+    """What tells this trial from the one of the record; the versions may differ, the kernel's text may not."""
+    return [
+        f"{key}: {trial.identity[key]} here, {record.get(key)} there"
+        for key in (*_SAME, "kernel_sha256")
+        if trial.identity[key] != record.get(key)
+    ]
+
+
+# --- the partial record ---
+
+
+def _read_partial(path: Path, trial: Trial) -> dict[int, Outcome]:
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        identity, outcomes = document["identity"], document["outcomes"]
+    except (ValueError, KeyError, TypeError):
+        raise InvalidRequest(f"{path} is not the partial record of a sweep; move it away") from None
+    mine = json.loads(json.dumps(trial.identity))
+    other = [key for key in mine if mine[key] != identity.get(key)]
+    if other:
+        shown = ", ".join(f"{key} {identity.get(key)!r} there, {mine[key]!r} here" for key in other[:2])
+        raise InvalidRequest(f"{path} was begun for something else ({shown}); remove it to begin anew")
+    return {entry["binade"]: _outcome(entry) for entry in outcomes}
+
+
+def _outcome(entry: dict[str, Any]) -> Outcome:
+    numbers = {key: float.fromhex(entry[key]) for key in ("max_ulp", "upper")}
+    return Outcome(**{**entry, **numbers, "broken": tuple((kind, n, at) for kind, n, at in entry["broken"])})
+
+
+def _write_partial(path: Path, trial: Trial, done: Mapping[int, Outcome]) -> None:
+    """Whole or not at all: a reader finds the old file or the new one."""
+    outcomes = [
+        {**asdict(outcome), "max_ulp": hex_of(outcome.max_ulp), "upper": hex_of(outcome.upper)}
+        for _, outcome in sorted(done.items())
+    ]
+    beside = path.with_name(path.name + f".{os.getpid()}.new")
+    beside.write_text(json.dumps({"schema": 1, "identity": trial.identity, "outcomes": outcomes}), encoding="utf-8")
+    beside.replace(path)
+
+
+# --- the record ---
+
+
+def _record(trial: Trial, outcomes: Sequence[Outcome], seconds: float) -> SweepRecord:
+    worst = sorted((o for o in outcomes if o.worst is not None), key=lambda o: (-o.max_ulp, o.binade))[:WORST]
+    broken: dict[str, list[tuple[int, int]]] = {}
+    for outcome in outcomes:
+        for kind, count, pattern in outcome.broken:
+            broken.setdefault(kind, []).append((count, pattern))
+    digests = tuple(outcome.digest for outcome in outcomes)
+    return SweepRecord(
+        identity=trial.identity,
+        tested=sum(o.tested for o in outcomes),
+        wrong=sum(o.wrong for o in outcomes),
+        over_one=sum(o.over_one for o in outcomes),
+        undecided=sum(o.undecided for o in outcomes),
+        unjudged=sum(o.unjudged for o in outcomes),
+        balls=sum(o.balls for o in outcomes),
+        max_ulp=worst[0].max_ulp if worst else 0.0,
+        max_ulp_upper=max(o.upper for o in outcomes),
+        worst_inputs=tuple((_hex_input(o.worst), o.max_ulp) for o in worst if o.worst is not None),
+        findings=tuple(_finding(trial, kind, broken[kind]) for kind in MEANINGS if kind in broken),
+        digest=hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest(),
+        digests=digests,
+        seconds=seconds,
+        processor_seconds=sum(o.seconds for o in outcomes),
+        kernel_seconds=sum(o.kernel_seconds for o in outcomes),
+    )
+
+
+def _finding(trial: Trial, kind: str, seen: Sequence[tuple[int, int]]) -> Finding:
+    """The simplest input of all binades, and a simpler one still where that shows the same."""
+    count = sum(times for times, _ in seen)
+    x = from_bits(np.array([pattern for _, pattern in seen], dtype=np.uint32), FORM)
+    at = x[np.argmin(simplicity(x))][None]
+    judge = _judge(trial)
+    over = Sweep(judge.subject, 0, judge.expected, trial.bound, trial.within)
+    with np.errstate(all="ignore"):
+        shown = sweep(over, at, None).findings
+    for finding in shown:
+        if finding.kind == kind:
+            return replace(finding, count=count)
+    here = hex_of(at[0])
+    message = f"{MEANINGS[kind]} at x = {here}, but not when called with this input alone"
+    return Finding(kind=kind, input=here, got="", expected="", ulps=0.0, message=message, count=count)
+
+
+def _hex_input(pattern: int) -> str:
+    return hex_of(float_of(pattern))
+
+
+def _binade_text(binade: int) -> str:
+    """The inputs of one binade, in words."""
+    sign, exponent = ("-" if binade >> 8 else ""), binade & 255
+    if exponent == 255:
+        return f"{sign}inf and NaN"
+    if exponent == 0:
+        return f"{sign}0 and subnormals"
+    return f"x from {sign}0x1p{exponent - 127:+d}"
+
+
+# --- one binade ---
+
+
+def judge_binade(work: tuple[Trial, int]) -> Outcome:
+    """The verdict on one binade of one sign."""
+    trial, binade = work
+    judge = _judge(trial)
+    begun = time.process_time()
+    tally = _Tally()
+    with np.errstate(all="ignore"):
+        for number in judge.blocks(binade):
+            try:
+                judge.block(number, tally)
+            except CallFailed as failure:
+                raise InvalidRequest(
+                    f"{trial.activation.name} {trial.computes}: the kernel cannot be swept: {failure.finding.message}"
+                ) from None
+    return Outcome(
+        binade=binade,
+        tested=tally.tested,
+        wrong=tally.wrong,
+        over_one=tally.over_one,
+        undecided=tally.undecided,
+        unjudged=tally.unjudged,
+        balls=tally.balls,
+        max_ulp=tally.max_ulp,
+        upper=tally.upper,
+        worst=tally.worst,
+        broken=tuple((kind, count, pattern) for kind, (count, pattern) in sorted(tally.broken.items())),
+        digest=tally.digest.hexdigest(),
+        seconds=time.process_time() - begun,
+        kernel_seconds=tally.kernel_seconds,
+    )
+
+
+@lru_cache(maxsize=1)
+def _judge(trial: Trial) -> _Judge:
+    return _Judge(trial)
+
+
+@dataclass
+class _Tally:
+    """What was counted so far."""
+
+    tested: int = 0
+    wrong: int = 0
+    over_one: int = 0
+    undecided: int = 0
+    unjudged: int = 0
+    balls: int = 0
+    max_ulp: float = 0.0
+    upper: float = 0.0
+    worst: int | None = None
+    broken: dict[str, tuple[int, int]] = field(default_factory=dict)
+    digest: Any = field(default_factory=hashlib.sha256)
+    kernel_seconds: float = 0.0
+
+    def error(self, ulps: float, upper: float, pattern: int) -> None:
+        """An error of so many ulps, and certainly no more than `upper`, at this pattern."""
+        self.upper = max(self.upper, upper)
+        if ulps > self.max_ulp:
+            self.max_ulp, self.worst = ulps, pattern
+
+    def breaks(self, kind: str, patterns: Array) -> None:
+        """A law is broken at these patterns."""
+        keys = simplicity(from_bits(patterns, FORM))
+        count, simplest = self.broken.get(kind, (0, int(patterns[np.argmin(keys)])))
+        pair = np.array([simplest, patterns[np.argmin(keys)]], dtype=np.uint32)
+        best = int(pair[np.argmin(simplicity(from_bits(pair, FORM)))])
+        self.broken[kind] = (count + patterns.size, best)
+
+
+class _Judge:
+    """One trial in one process: its kernel, what is expected, and arrays to work in."""
+
+    def __init__(self, trial: Trial) -> None:
+        (quantity,) = quantities_of(trial.computes, trial.activation)
+        self.trial = trial
+        self.subject = Subject(trial.make(), takes_gradient=False, outputs=1)
+        parameters = dict(trial.parameters)
+        self.expected: Expectation = expectation(
+            trial.activation, quantity, parameters=parameters, subgradient=trial.subgradient
+        )
+        self.cover: Cover = segments_of(trial.activation, quantity.order, parameters)
+        near = self.expected.breakpoints(FORM)
+        self.broken_up = {int(bits) // BLOCK for bits in to_bits(np.concatenate([near, -near[near == 0]]))}
+        self._values, self._errors = np.empty(BLOCK), np.empty(BLOCK)
+        self._mask = np.empty(BLOCK, dtype=bool)
+        self._left = 0
+
+    def blocks(self, binade: int) -> Iterator[int]:
+        """The blocks of a binade that the stride takes, and those with breakpoints, in order."""
+        stride = self.trial.stride
+        # Another place in each binade; the first in those that begin with 0 and with infinity.
+        first = 97 * binade % stride if binade & 255 not in (0, 255) else 0
+        for place in range(BLOCKS):
+            number = binade * BLOCKS + place
+            if place % stride == first or number in self.broken_up:
+                yield number
+
+    def block(self, number: int, tally: _Tally) -> None:
+        """Call the kernel with one block and judge its results."""
+        start = number * BLOCK
+        begun = time.process_time()
+        got = np.ascontiguousarray(kind_of_result(self.subject, inputs_of(start, BLOCK), None)[0])
+        tally.kernel_seconds += time.process_time() - begun
+        some_nan = bool(np.isnan(got).any())
+        tally.digest.update((canonical_bits(got) if some_nan else to_bits(got)).astype("<u4", copy=False))
+        tally.tested += BLOCK
+        self._left = MOST_BALLS
+        within = self.trial.within
+        if start >> 23 & 255 == 255:
+            if start & 0x7FFFFF == 0 or not np.isnan(got).all():
+                self._not_finite(start, got, tally)
+        elif within is not None and abs(float_of(start)) >= within:
+            tally.unjudged += BLOCK
+            self._unknown(start, got, np.zeros(BLOCK, dtype=bool), tally)
+        else:
+            self._finite(number, got, tally)
+
+    def _finite(self, number: int, got: Array, tally: _Tally) -> None:
+        start = number * BLOCK
+        block = self.cover.block(number)
+        for group in _grouped(block.segments):
+            first = group[0].start - start
+            part = got[first : first + len(group) * group[0].size]
+            if number in self.broken_up or not self._calm(group, part, tally):
+                self._held_to_laws(group, part, tally)
+        for place, size in block.open:
+            part = got[place - start : place - start + size]
+            asked = np.zeros(size, dtype=bool)
+            asked[:: max(size // SAMPLE, 1) if block.hopeless else 1] = True
+            tally.unjudged += size - self._unknown(place, part, asked, tally)
+
+    # --- the quick way ---
+
+    def _calm(self, group: Sequence[Segment], got: Array, tally: _Tally) -> bool:
+        """Judge a run all of whose errors are inside the bound; False, with nothing counted, for any other."""
+        first = group[0]
+        constant = _constant(first) if len(group) == 1 else None
+        if constant is not None and np.all(got == constant):
+            self._correct(first, constant, tally)
+            return True
+        spacings = np.array([_spacing(s) for s in group])
+        if not np.all([s.radius for s in group] <= SHARP * spacings):  # neither where there is no single spacing
+            return False
+        rows = got.reshape(len(group), first.size)
+        values = evaluate(group, self._values)
+        errors = self._errors[: got.size].reshape(rows.shape)
+        np.abs(np.subtract(rows, values, out=errors), out=errors)
+        unit = float(spacings[0])
+        if np.any(spacings != unit):
+            errors *= (1 / spacings)[:, None]
+            unit = 1.0
+        radius = unit * float(np.max([s.radius for s in group] / spacings))
+        top = float(errors.max())
+        upper = (top + radius) / unit * (1 + 2.0**-40)
+        limit = self.trial.bound.constant
+        if not upper <= limit:
+            return False
+        # From an error of an ulp on, a small result might have the wrong sign.
+        if upper >= 1 and any(
+            _smallest(s) <= (limit + 1) * spacing for s, spacing in zip(group, spacings, strict=True)
+        ):
+            return False
+        flat, half = errors.reshape(-1), unit / 2
+        mask = self._mask[: got.size]
+        if constant is not None:
+            tally.wrong += int(np.count_nonzero(np.not_equal(got, constant, out=mask)))
+        elif top >= half - radius:
+            tally.wrong += int(np.count_nonzero(np.greater(flat, half + radius, out=mask)))
+            close = np.flatnonzero(np.greater_equal(flat, half - radius, out=mask))
+            close = close[flat[close] <= half + radius]
+            if close.size:
+                self._rounding(group, got, values.reshape(-1), close, tally)
+        if top > unit:
+            tally.over_one += int(np.count_nonzero(np.greater(flat, unit, out=mask)))
+        tally.error(top / unit, upper, first.start + (int(flat.argmax()) if top / unit > tally.max_ulp else 0))
+        return True
+
+    def _correct(self, segment: Segment, constant: np.float32, tally: _Tally) -> None:
+        """All exact values round to one float, and the kernel gives it everywhere."""
+        spacing, number = _spacing(segment), float(constant)
+        upper = max(abs(number - segment.low), abs(number - segment.high)) / spacing
+        middle = segment.size // 2
+        value = float(evaluate([segment], self._values)[0][middle])
+        tally.error(abs(number - value) / spacing, upper, segment.start + middle)
+
+    def _rounding(self, group: Sequence[Segment], got: Array, values: Floats, close: Positions, tally: _Tally) -> None:
+        """Of the points close to a tie: which are correctly rounded."""
+        size = group[0].size
+        for row in np.unique(close // size):
+            here = close[close // size == row]
+            segment = group[row]
+            x = inputs_of(segment.start, size)[here - row * size]
+            rounded = self._settled(segment, x, values[here])
+            open_ = np.flatnonzero(np.isnan(rounded))[: self._left]
+            if open_.size:
+                rounded[open_] = self._balls(x[open_], tally).value
+            tally.undecided += int(np.count_nonzero(np.isnan(rounded)))
+            tally.wrong += int(np.count_nonzero((rounded != got[here]) & ~np.isnan(rounded)))
+
+    def _settled(self, segment: Segment, x: Array, values: Floats) -> Floats:
+        """The correctly rounded value where the polynomial alone tells it, next to a tie; else NaN."""
+        if segment.radius == 0:
+            return values.astype(np.float32).astype(np.float64)
+        below = (values - segment.radius).astype(np.float32).astype(np.float64)
+        above = (values + segment.radius).astype(np.float32).astype(np.float64)
+        rounded: Floats = np.where(below == above, below, np.nan)
+        if segment.spacing is None:
+            return rounded
+        tie = (below + above) / 2
+        if segment.tail_radius is not None:
+            wide = x.astype(np.float64)
+            # The first difference is exact: both numbers are close to each other.
+            beside, small = segment.coefficients[1] * wide - tie, tail(segment, wide)
+            past = beside + small
+            sure = np.abs(past) > segment.tail_radius + (np.abs(beside) + np.abs(small)) * 2.0**-50
+            return np.where(np.isnan(rounded) & sure, np.where(past > 0, above, below), rounded)
+        quantum = self.cover.quantum(segment) if np.isnan(rounded).any() else None
+        if quantum is not None and quantum > 4 * segment.radius:
+            # Nearer to the tie than two values can be to each other: the tie itself.
+            even = np.where(to_bits(below.astype(np.float32)) & 1 == 0, below, above)
+            return np.where(np.isnan(rounded), even, rounded)
+        return rounded
+
+    def _balls(self, x: Array, tally: _Tally) -> Reference:
+        """The reference at single points; NaN where it is undecided."""
+        self._left = max(self._left - x.size, 0)
+        tally.balls += x.size
+        return self.expected.at(x)
+
+    # --- the laws ---
+
+    def _held_to_laws(self, group: Sequence[Segment], got: Array, tally: _Tally) -> None:
+        """Every law of `check` at every input of these segments."""
+        start, size = group[0].start, got.size
+        x = inputs_of(start, size)
+        values = evaluate(group).reshape(-1)
+        radius = np.repeat([s.radius for s in group], group[0].size)
+        slopes = np.concatenate([slope(s) for s in group])
+        value = np.where(np.abs(values) < 2.0**129, values, np.copysign(np.inf, values)).astype(np.float32)
+        spacing = ulp(value)
+        sharp = radius <= SHARP * spacing
+        rounds = ((values - radius).astype(np.float32) == (values + radius).astype(np.float32)) & sharp
+        for row, segment in enumerate(group):
+            run = slice(row * segment.size, (row + 1) * segment.size)
+            close = np.flatnonzero(~rounds[run] & sharp[run])
+            if close.size:
+                close += run.start
+                settled = self._settled(segment, x[close], values[close])
+                known = ~np.isnan(settled)
+                value[close[known]] = settled[known]
+                rounds[close[known]] = True
+        offset = np.where(np.isfinite(value), (values - value) / spacing, 0.0)
+        condition = np.abs(x * slopes) / np.maximum(np.abs(values), FORM.smallest_normal)
+        at_breakpoint = self.expected.at_breakpoint(x)
+        judged = sharp.copy()
+        ask = np.flatnonzero(at_breakpoint | ~rounds)
+        ask = ask[np.argsort(~at_breakpoint[ask], kind="stable")][: max(self._left, int(at_breakpoint.sum()))]
+        if ask.size:
+            found = self._balls(x[ask], tally)
+            sure = np.ones(ask.size, dtype=bool)
+            sure[found.undecided] = False
+            at = ask[sure]
+            value[at], offset[at], condition[at] = found.value[sure], found.offset[sure], found.condition[sure]
+            rounds[at] = judged[at] = True
+            radius[at] = 0.0
+        tally.undecided += int(np.count_nonzero(~rounds & judged))
+        tally.unjudged += int(np.count_nonzero(~judged))
+        reference = Reference(value, offset, np.where(np.isnan(condition), 0.0, condition), np.flatnonzero(~judged))
+        self._count(start, x, got, reference, judged, rounds, radius / spacing, tally)
+
+    def _unknown(self, start: int, got: Array, asked: Bools, tally: _Tally) -> int:
+        """Points without a polynomial: those asked for, and results that are not finite, by balls; how many."""
+        x = inputs_of(start, got.size)
+        where = np.concatenate([np.flatnonzero(asked), np.flatnonzero(~asked & ~np.isfinite(got))])[: self._left]
+        if not where.size:
+            return 0
+        reference = self._balls(x[where], tally)
+        judged = np.ones(where.size, dtype=bool)
+        judged[reference.undecided] = False
+        patterns = start + where
+        counted = self._count(patterns, x[where], got[where], reference, judged, judged, np.zeros(where.size), tally)
+        return counted if asked.any() else 0
+
+    def _not_finite(self, start: int, got: Array, tally: _Tally) -> None:
+        x = inputs_of(start, BLOCK)
+        reference = self.expected.at(x)
+        known = self.expected.known(x)
+        self._count(start, x, got, reference, known, known, np.zeros(BLOCK), tally)
+
+    def _count(
+        self,
+        start: int | Positions,
+        x: Array,
+        got: Array,
+        reference: Reference,
+        judged: Bools,
+        rounds: Bools,
+        radius: Floats,
+        tally: _Tally,
+    ) -> int:
+        """Hold results to the laws; how many points were judged."""
+        patterns = np.arange(x.size) + start if isinstance(start, int) else start
+        within = math.inf if self.trial.within is None else self.trial.within
+        held_to = standard(
+            reference,
+            self.trial.bound,
+            known=judged & self.expected.known(x),
+            trusted=~(np.abs(x.astype(np.float64)) > within),
+            at_breakpoint=self.expected.at_breakpoint(x),
+            gradient=None,
+        )
+        broken, error, _ = pointwise(x, got, held_to)
+        for kind, mask in broken.items():
+            if mask.any():
+                tally.breaks(kind, patterns[mask].astype(np.uint32))
+        both_nan = np.isnan(got) & np.isnan(reference.value)
+        tally.wrong += int(np.count_nonzero(rounds & held_to.trusted & (got != reference.value) & ~both_nan))
+        tally.over_one += int(np.count_nonzero(error > 1))
+        worst = int(np.argmax(error))
+        upper = float(np.max(np.where(error > 0, error + radius, 0.0))) * (1 + 2.0**-40)
+        tally.error(float(error[worst]), upper, int(patterns[worst]))
+        return int(np.count_nonzero(judged))
+
+
+def _constant(segment: Segment) -> np.float32 | None:
+    """The float to which all exact values of a run round, if it is one."""
+    low, high = np.float32(segment.low), np.float32(segment.high)
+    return low if low == high and np.isfinite(low) else None
+
+
+def _spacing(segment: Segment) -> float:
+    """The ulp of all the rounded values of a run, NaN where they have several."""
+    if segment.spacing is not None:
+        return segment.spacing
+    constant = _constant(segment)
+    return math.nan if constant is None else float(ulp(np.array([constant]))[0])
+
+
+def _smallest(segment: Segment) -> float:
+    """A lower bound of the absolute values."""
+    return 0.0 if segment.low <= 0 <= segment.high else min(abs(segment.low), abs(segment.high))
+
+
+def _grouped(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Neighbours of one size together, to be evaluated at once."""
+    group: list[Segment] = []
+    for segment in segments:
+        if group:
+            last = group[-1]
+            joins = last.size == segment.size and last.start + last.size == segment.start
+            if not joins or segment.about_zero or math.isinf(segment.radius):
+                yield group
+                group = []
+        group.append(segment)
+    if group:
+        yield group

@@ -1,0 +1,267 @@
+"""Sweeps over all float32 inputs: broken kernels are found wherever they break, and a record can be trusted."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relusym import InvalidRequest
+from relusym.activations import named
+from relusym.floats import to_bits
+from relusym.judge import Bound, Trial, exhaust
+from relusym.judge.exhaustive import BINADES, BLOCKS, _Judge, differences, judge_binade, not_comparable
+from relusym.rounding import reference
+from relusym.segments import BLOCK, inputs_of
+
+Array = Any
+SPARSE = 256
+"""One block in each binade of each sign: half a second."""
+
+HALF = 0x3F000000
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, np.float32(0))
+
+
+def relu_derivative(x: Array) -> Array:
+    return np.where(np.isnan(x), x, (x > 0).astype(np.float32))
+
+
+def tanh(x: Array) -> Array:
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
+def silu(x: Array) -> Array:
+    wide = x.astype(np.float64)
+    decay = np.exp(-np.abs(wide))
+    return np.where(wide == -np.inf, 0.0, wide * np.where(wide >= 0, 1, decay) / (1 + decay)).astype(np.float32)
+
+
+def tanh_in_single(x: Array) -> Array:
+    return np.tanh(x)
+
+
+@dataclass(frozen=True)
+class At:
+    """A kernel with another result at one pattern."""
+
+    kernel: Callable[[Array], Array]
+    pattern: int
+    times: float = 2.0
+
+    def __call__(self) -> Callable[[Array], Array]:
+        def broken(x: Array) -> Array:
+            result = self.kernel(x)
+            here = to_bits(x) == self.pattern
+            result[here] = (result[here] + np.float32(2.0**-140)) * np.float32(self.times)
+            return result
+
+        return broken
+
+
+@dataclass(frozen=True)
+class Of:
+    """The kernel as it is."""
+
+    kernel: Callable[[Array], Array]
+
+    def __call__(self) -> Callable[[Array], Array]:
+        return self.kernel
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Ctrl-C at the first negative number, as long as the file is there."""
+
+    flag: Path
+
+    def __call__(self) -> Callable[[Array], Array]:
+        def kernel(x: Array) -> Array:
+            if np.signbit(x[0]) and self.flag.exists():
+                raise KeyboardInterrupt
+            return tanh(x)
+
+        return kernel
+
+
+def trial(name: str, make: Callable[[], Any], computes: str = "forward", limit: float = 0.51) -> Trial:
+    return Trial(named(name), computes, make, Bound(limit), stride=SPARSE)
+
+
+def visited(subject: Trial, binade: int) -> int:
+    """The first pattern of a block that the stride takes in this binade."""
+    return next(iter(_Judge(subject).blocks(binade))) * BLOCK
+
+
+def test_every_binade_of_each_sign_is_visited_and_zero_and_infinity_with_them() -> None:
+    judge = _Judge(trial("relu", Of(relu)))
+    blocks = [list(judge.blocks(binade)) for binade in range(BINADES)]
+    assert all(blocks)
+    assert all(number // BLOCKS == binade for binade, numbers in enumerate(blocks) for number in numbers)
+    for pattern in (0x00000000, 0x80000000, 0x7F800000, 0xFF800000):
+        assert pattern // BLOCK in blocks[pattern >> 23]
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("relu", relu), ("tanh", tanh)])
+def test_a_right_kernel_passes(name: str, kernel: Callable[[Array], Array]) -> None:
+    record = exhaust(trial(name, Of(kernel)), jobs=1)
+    assert record.passed
+    assert record.tested >= BINADES * BLOCK
+    assert record.undecided == record.unjudged == record.over_one == 0
+    assert record.max_ulp <= record.max_ulp_upper <= 0.5 + 2.0**-20
+    assert json.loads(json.dumps(record.to_json()))["schema"] == 1
+
+
+@pytest.mark.parametrize(("name", "kernel", "place"), [("relu", relu, 7), ("tanh", tanh, 7), ("tanh", tanh, 200)])
+@pytest.mark.parametrize("binade", [70, 124, 130, 380])
+def test_one_wrong_result_is_found(name: str, kernel: Callable[[Array], Array], place: int, binade: int) -> None:
+    if name == "relu" and binade == 380:
+        return
+    pattern = visited(trial(name, Of(kernel)), binade) + place
+    outcome = judge_binade((trial(name, At(kernel, pattern)), binade))
+    assert [(kind, count, at) for kind, count, at in outcome.broken] == [("accuracy", 1, pattern)]
+    assert outcome.wrong == outcome.over_one == 1
+    assert outcome.worst == pattern
+
+
+def flushed(x: Array) -> Array:
+    result = tanh(x)
+    return np.where(np.abs(result) < 2.0**-126, np.float32(0), result)
+
+
+def swallowed(x: Array) -> Array:
+    return np.fmax(x, np.float32(0))
+
+
+def unsettled(x: Array) -> Array:
+    return np.where(np.isinf(x), x, tanh(x))
+
+
+def at_kink(x: Array) -> Array:
+    return np.where(x == 0, np.float32(1), relu_derivative(x))
+
+
+def nan_far_out(x: Array) -> Array:
+    return np.where((np.abs(x) > 1e30) & np.isfinite(x), np.float32(np.nan), tanh(x))
+
+
+def overflowing(x: Array) -> Array:
+    return np.where(x > 1e37, np.float32(np.inf), relu(x))
+
+
+def other_sign(x: Array) -> Array:
+    return np.where((x < -1e-4) & (x > -1e-3), -tanh(x), tanh(x))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name", "computes", "kind"),
+    [
+        (flushed, "tanh", "forward", "subnormal"),
+        (swallowed, "relu", "forward", "nan-swallowed"),
+        (unsettled, "tanh", "forward", "limit"),
+        (at_kink, "relu", "derivative", "kink"),
+        (nan_far_out, "tanh", "forward", "nan"),
+        (overflowing, "relu", "forward", "overflow"),
+        (other_sign, "tanh", "forward", "sign"),
+    ],
+)
+def test_each_way_of_being_wrong_has_its_name(kernel: Any, name: str, computes: str, kind: str) -> None:
+    record = exhaust(trial(name, Of(kernel), computes), jobs=1)
+    assert [finding.kind for finding in record.findings] == [kind]
+    assert not record.passed
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "binade"),
+    [("tanh", tanh_in_single, 126), ("tanh", tanh_in_single, 125), ("silu", silu, 0), ("silu", silu, 256 + 133)],
+)
+def test_counts_agree_with_the_reference_point_by_point(name: str, kernel: Any, binade: int) -> None:
+    subject = trial(name, Of(kernel), limit=8)
+    outcome = judge_binade((subject, binade))
+    right = wrong = 0
+    for number in _Judge(subject).blocks(binade):
+        x = inputs_of(number * BLOCK, BLOCK)
+        expected = reference(named(name), x)
+        assert not expected.undecided.size
+        wrong += int(np.count_nonzero(kernel(x) != expected.value))
+        right += int(np.count_nonzero(kernel(x) == expected.value))
+    assert (outcome.tested, outcome.wrong) == (right + wrong, wrong)
+    if (name, binade) == ("silu", 0):
+        assert wrong > 1000, "x/2 rounds to even where x/2 + x**2/4 does not"
+
+
+def test_an_interrupted_sweep_continues_to_the_same_record(tmp_path: Path) -> None:
+    flag, partial = tmp_path / "flag", tmp_path / "record.partial"
+    subject = trial("tanh", Interrupted(flag))
+    whole = exhaust(subject, jobs=1).to_json()
+    flag.touch()
+    with pytest.raises(KeyboardInterrupt):
+        exhaust(subject, jobs=1, partial=partial)
+    assert len(json.loads(partial.read_text())["outcomes"]) == BINADES // 2
+    flag.unlink()
+    continued = exhaust(subject, jobs=1, partial=partial).to_json()
+    timings = {"seconds", "processor_seconds", "kernel_seconds"}
+    assert {k: v for k, v in continued.items() if k not in timings} == {
+        k: v for k, v in whole.items() if k not in timings
+    }
+    with pytest.raises(InvalidRequest, match="begun for something else"):
+        exhaust(replace(subject, kernel_sha256="another"), jobs=1, partial=partial)
+
+
+def test_a_file_that_is_no_partial_record_is_left_alone(tmp_path: Path) -> None:
+    partial = tmp_path / "precious"
+    partial.write_text("precious")
+    with pytest.raises(InvalidRequest, match="not the partial record"):
+        exhaust(trial("relu", Of(relu)), jobs=1, partial=partial)
+    assert partial.read_text() == "precious"
+
+
+def test_the_digest_does_not_depend_on_jobs_or_order() -> None:
+    from relusym_codegen.sweeping import trials
+
+    (subject,) = trials([named("relu")], computes=["forward"], accuracies=["fast"], stride=SPARSE)
+    record = exhaust(subject, jobs=2)
+    assert record.digests == exhaust(subject, jobs=1).digests
+    order = random.Random(0).sample(range(BINADES), 40)
+    assert all(judge_binade((subject, binade)).digest == record.digests[binade] for binade in order)
+
+
+def test_records_are_compared() -> None:
+    one = exhaust(trial("relu", Of(relu)), jobs=1)
+    assert differences(one, exhaust(trial("relu", Of(relu)), jobs=1)) == []
+    pattern = visited(trial("relu", Of(relu)), HALF >> 23) + 5
+    other = exhaust(trial("relu", At(relu, pattern)), jobs=1)
+    found = differences(one, other)
+    assert "other results at x from 0x1p-1" in found
+    assert any(line.startswith("max_ulp: ") for line in found)
+    changed = replace(trial("relu", Of(relu)), kernel_sha256="another")
+    assert [line.partition(":")[0] for line in not_comparable(changed, one.to_json())] == ["kernel_sha256"]
+
+
+@pytest.mark.parametrize("computes", ["backward", "forward-derivative"])
+def test_what_takes_or_gives_more_than_one_array_is_refused(computes: str) -> None:
+    with pytest.raises(InvalidRequest, match="forward, derivative, second-derivative"):
+        exhaust(trial("relu", Of(relu), computes))
+
+
+def test_a_kernel_that_returns_another_dtype_is_one_message() -> None:
+    with pytest.raises(InvalidRequest, match="float32 in, float64 out"):
+        exhaust(trial("relu", Of(np.float64)), jobs=1)
+
+
+def test_beyond_its_promise_a_kernel_must_only_be_finite() -> None:
+    def sine(x: Array) -> Array:
+        wide = x.astype(np.float64)
+        return np.where(np.abs(x) < 2.0**20, wide + np.sin(wide) ** 2, wide).astype(np.float32)
+
+    subject = replace(trial("snake", Of(sine)), within=2.0**20)
+    for binade in (127 + 5, 127 + 20, 127 + 100):
+        outcome = judge_binade((subject, binade))
+        assert not outcome.broken
+        assert bool(outcome.unjudged) == (binade >= 127 + 20)
