@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relusym_codegen.kernel import Kernel
 
     from relusym.activation import Activation
+    from relusym.judge.exhaustive import SweepRecord, Trial
 
 DEFECT, USAGE, LACKING, UNKNOWN, INTERRUPTED = 1, 2, 3, 4, 130
 POLICIES = ("least-norm", "left", "right", "midpoint")
@@ -316,7 +317,7 @@ def _policy(text: str) -> Any:
 @app.command(epilog="Example: relusym generate gelu --target cuda --computes backward -o gelu_backward.py")
 def generate(
     subject: Subject,
-    target: Annotated[str, typer.Option(help="numpy, cuda (or cupy).")] = "numpy",
+    target: Annotated[str, typer.Option(help="numpy, c, cuda (or cupy).")] = "numpy",
     dtype: Annotated[str, typer.Option(help="float16, bfloat16, float32 or float64.")] = "float32",
     computes: Annotated[
         str,
@@ -336,13 +337,17 @@ def generate(
         Path | None, typer.Option("--check", help="Compare with this file: exit 1 where it differs.")
     ] = None,
 ) -> None:
-    """Generate a kernel: a stand-alone module (or, into FILE.cu, the CUDA text alone)."""
+    """Generate a kernel: a stand-alone module; for c, FILE.c and FILE.h; into FILE.cu, the CUDA text alone."""
     with _plain_errors():
         kernel = _kernel(subject, target, dtype, computes, accuracy, values, arguments, subgradient)
         if check is not None:
-            _compare(check, _text_for(check, kernel))
+            _compare(_files(check, kernel))
         elif output is not None:
-            _write(output, _text_for(output, kernel), force=force)
+            files = _files(output, kernel)
+            for path in files:
+                _refuse_existing(path, force=force)  # all of them, before any is written
+            for path, text in files.items():
+                _write(path, text, force=force)
         else:
             sys.stdout.write(str(kernel))
 
@@ -378,8 +383,15 @@ def _kernel(
     return kernel
 
 
-def _text_for(path: Path, kernel: Kernel) -> str:
-    return kernel.device_source if path.suffix == ".cu" else str(kernel)
+def _files(path: Path, kernel: Kernel) -> dict[Path, str]:
+    """What stands in which file; C has its header beside it."""
+    if kernel.target == "c":
+        from relusym_codegen.targets.c import header
+
+        if path.suffix != ".c":
+            raise InvalidRequest(f"{path}: give a name that ends in .c; the header goes beside it, into a file .h")
+        return {path: str(kernel), path.with_suffix(".h"): header(kernel)}
+    return {path: kernel.device_source if path.suffix == ".cu" else str(kernel)}
 
 
 def _refuse_existing(path: Path, *, force: bool) -> None:
@@ -414,20 +426,26 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _compare(path: Path, text: str) -> None:
+def _compare(files: Mapping[Path, str]) -> None:
+    """Say of each file whether it holds the text it should; exit 1 where one does not."""
     import difflib
 
-    if not path.is_file():
-        raise InvalidRequest(f"{path} is no file; generate it with -o {path}")
-    found = path.read_bytes().decode("utf-8", errors="replace")
-    if found == text:
-        typer.echo(f"{path} is what would be generated")
-        return
-    difference = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "generated", lineterm="", n=1)
-    for _, line in zip(range(30), difference, strict=False):
-        typer.echo(line)
-    typer.echo(f"{path} differs from what would be generated", err=True)
-    raise typer.Exit(DEFECT)
+    for path in files:
+        if not path.is_file():
+            raise InvalidRequest(f"{path} is no file; generate it with -o {next(iter(files))}")
+    differing = False
+    for path, text in files.items():
+        found = path.read_bytes().decode("utf-8", errors="replace")
+        if found == text:
+            typer.echo(f"{path} is what would be generated")
+            continue
+        differing = True
+        lines = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "generated", lineterm="", n=1)
+        for _, line in zip(range(30), lines, strict=False):
+            typer.echo(line)
+        typer.echo(f"{path} differs from what would be generated", err=True)
+    if differing:
+        raise typer.Exit(DEFECT)
 
 
 @app.command(epilog="Example: relusym verify gelu silu --dtype float16 --json report.json")
@@ -435,7 +453,7 @@ def verify(
     subjects: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME|FORMULA]...", help="All of the catalogue by default.")
     ] = None,
-    target: Annotated[str, typer.Option(help="numpy, cuda (its text on the CPU), or all.")] = "numpy",
+    target: Annotated[str, typer.Option(help="numpy, c, cuda (its text on the CPU), or all.")] = "numpy",
     dtype: Annotated[list[str] | None, typer.Option(help="A dtype; may be given again. All by default.")] = None,
     computes: Annotated[list[str] | None, typer.Option(help="A quantity; may be given again.")] = None,
     accuracy: Annotated[list[str] | None, typer.Option(help="precise or fast; both by default.")] = None,
@@ -443,22 +461,31 @@ def verify(
     callable_: Annotated[
         str | None, typer.Option("--callable", help="Judge this: package.module:function or path/file.py:function.")
     ] = None,
-    exhaustive: Annotated[bool, typer.Option("--exhaustive", help="All inputs; 16-bit dtypes always are.")] = False,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="All 2^32 inputs of float32; 16-bit dtypes always are.")
+    ] = False,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="With --exhaustive: one block of 32,768 inputs in so many, up to 256.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="With --exhaustive: exit 1 unless the records in this file come out again.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --json.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
 ) -> None:
     """Derive, generate and judge kernels; exit 1 where one is wrong."""
     with _plain_errors():
-        if exhaustive and set(dtype or ["float32"]) & {"float32", "float64"}:
-            raise InvalidRequest(
-                "--exhaustive is there for float16 and bfloat16 (which are always judged at all 65,536 inputs); "
-                "all 2^32 inputs of float32 cannot be swept yet"
-            )
+        sweeping = _sweeping(exhaustive, dtype, callable_)
+        if (stride or against) and not sweeping:
+            raise InvalidRequest("--stride and --against go with --exhaustive over float32")
         if json_file is not None:
             _refuse_existing(json_file, force=force)  # now, not after minutes of work
         settings = _settings(values)
         activations = _definitions(subjects or (), settings)
+        if sweeping:
+            _sweep(activations, target, computes, accuracy, settings, stride or 1, against, json_file, force, jobs)
+            return
         if callable_ is not None:
             if len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1:
                 raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
@@ -473,6 +500,143 @@ def verify(
             _write_json(json_file, outcomes, force=force)
         if not sound:
             raise typer.Exit(DEFECT)
+
+
+def _sweeping(exhaustive: bool, dtype: Sequence[str] | None, callable_: str | None) -> bool:
+    """Whether float32 is to be judged at every input; refused for what cannot be."""
+    asked = set(dtype or ["float32"])
+    if not exhaustive or not asked & {"float32", "float64"}:
+        return False
+    if "float64" in asked:
+        raise InvalidRequest("--exhaustive is not for float64: nobody can try 2^64 inputs; leave it out")
+    if asked != {"float32"}:
+        raise InvalidRequest("--exhaustive sweeps float32 by itself; 16-bit dtypes are always judged at all inputs")
+    if callable_ is not None:
+        raise InvalidRequest(
+            "--exhaustive judges kernels of ours; for a function of yours call relusym.judge.exhaust in Python"
+        )
+    return True
+
+
+def _sweep(
+    activations: Sequence[Activation],
+    target: str,
+    computes: Sequence[str] | None,
+    accuracy: Sequence[str] | None,
+    settings: dict[str, str],
+    stride: int,
+    against: Path | None,
+    json_file: Path | None,
+    force: bool,
+    jobs: int | None,
+) -> None:
+    """Judge kernels of ours at every float32 input, print the table, and compare with records kept before."""
+    import json
+
+    from relusym_codegen import acceptance, sweeping
+
+    from relusym.judge.exhaustive import differences, exhaust
+    from relusym.judge.reports import installed_versions
+
+    trials = sweeping.trials(
+        activations,
+        target=target,
+        computes=computes,
+        accuracies=tuple(accuracy or acceptance.ACCURACIES),
+        parameters=tuple(settings.items()),
+        stride=stride,
+    )
+    kept = None if against is None else [_kept(against, trial) for trial in trials]
+    partials = [
+        json_file
+        and json_file.with_name(
+            f"{json_file.name}.{t.activation.name}-{t.computes}-{t.kernel}.partial".replace(" ", "-")
+        )
+        for t in trials
+    ]
+    try:
+        records = [exhaust(trial, jobs=jobs, partial=partial) for trial, partial in zip(trials, partials, strict=True)]
+    except KeyboardInterrupt:
+        if json_file is not None:
+            typer.echo("relusym: interrupted; the same command continues from what is done", err=True)
+        raise
+    _show_records(records)
+    if json_file is not None:
+        document = {
+            "schema": 1,
+            "versions": dict(installed_versions()),
+            "records": [record.to_json() for record in records],
+        }
+        _write(json_file, json.dumps(document, indent=1) + "\n", force=force)
+        for partial in partials:
+            if partial is not None:
+                partial.unlink(missing_ok=True)
+    sound = all(record.passed for record in records)
+    for record, old in zip(records, kept or [], strict=False):
+        differing = differences(record, old)
+        name = f"{record.identity['activation']} {record.identity['computes']} {record.identity['kernel']}"
+        typer.echo(f"{name}: " + ("as" if not differing else "not as") + f" recorded in {against}")
+        for line in differing:
+            typer.echo(f"  {line}")
+        sound = sound and not differing
+    if not sound:
+        raise typer.Exit(DEFECT)
+
+
+def _kept(path: Path, trial: Trial) -> dict[str, Any]:
+    """The record of this trial in a file; a changed kernel is a defect and is not run."""
+    import json
+
+    from relusym.judge.exhaustive import not_comparable
+
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))["records"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidRequest(f"--against {path}: there are no records of sweeps in it") from None
+    wanted = (trial.activation.name, trial.computes, trial.kernel)
+    for record in records:
+        if (record.get("activation"), record.get("computes"), record.get("kernel")) == wanted:
+            other = not_comparable(trial, record)
+            if other and all(line.startswith("kernel_sha256") for line in other):
+                typer.echo(f"{' '.join(wanted)}: not the kernel of {path}; {other[0]}", err=True)
+                raise typer.Exit(DEFECT)
+            if other:
+                raise InvalidRequest(f"--against {path}: {' '.join(wanted)} was swept otherwise: {'; '.join(other)}")
+            return dict(record)
+    raise InvalidRequest(f"--against {path}: it has no record of {' '.join(wanted)}")
+
+
+def _show_records(records: Sequence[SweepRecord]) -> None:
+    """One line a sweep, and every finding."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=1000)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("activation", "kernel", "computes"):
+        table.add_column(title, no_wrap=True)
+    for title in ("max ulp", "worst input", "inputs", "wrong roundings", "> 1 ulp", "undecided", "unjudged", "seconds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    lines = []
+    for record in records:
+        identity = record.identity
+        counts = (record.tested, record.wrong, record.over_one, record.undecided, record.unjudged)
+        table.add_row(
+            identity["activation"],
+            identity["kernel"],
+            identity["computes"],
+            f"{record.max_ulp:.6g}",
+            record.worst_inputs[0][0] if record.worst_inputs else "",
+            *(f"{count:,}" for count in counts),
+            f"{record.seconds:.0f}",
+            "passed" if record.passed else "failed",
+        )
+        lines += [f"{identity['activation']} {identity['computes']}: {finding}" for finding in record.findings]
+    with console.capture() as captured:
+        console.print(table)
+    for line in (*captured.get().splitlines(), *lines):
+        typer.echo(line.rstrip())
 
 
 def _definitions(subjects: Sequence[str], settings: dict[str, str]) -> list[Activation]:
@@ -737,10 +901,19 @@ def doctor() -> None:
         typer.echo(f"missing: {', '.join(lacking)}; install with: pip install {' '.join(lacking)}")
         raise typer.Exit(LACKING)
     typer.echo("numpy kernels: run here")
-    from relusym_codegen.targets.cuda import compiler, gpu_missing
+    from relusym_codegen import compilers
+    from relusym_codegen.targets.cuda import gpu_missing
 
     try:
-        typer.echo(f"cuda kernels on the CPU (their logic): run here, compiled by {compiler()}")
+        found = compilers.find("c")
+        threads = "threads by OpenMP" if compilers.openmp(found) else "no OpenMP, so one thread"
+        simd = f"{found.simd_bits}-bit vectors" if found.simd_bits else "vectors of unknown width"
+        typer.echo(f"c kernels: run here, compiled by {found.path} ({found.version}); {simd}, {threads}")
+    except Missing as lack:
+        typer.echo(f"c kernels: not here: {lack}")
+    typer.echo(f"compiled kernels are kept {compilers.cache_state()}")
+    try:
+        typer.echo(f"cuda kernels on the CPU (their logic): run here, compiled by {compilers.find('c++').path}")
     except Missing as lack:
         typer.echo(f"cuda kernels on the CPU (their logic): not here: {lack}")
     lack_of_gpu = gpu_missing()

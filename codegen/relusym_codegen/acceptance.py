@@ -16,12 +16,13 @@ from relusym.activation import Activation, parameter_values
 from relusym.errors import InvalidRequest, Missing
 from relusym.floats import FORMATS
 from relusym.judge import Bound, Report, check
+from relusym_codegen import compilers
 from relusym_codegen.generation import UnsafeKernel, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.literals import nearest
 from relusym_codegen.target import TARGETS as ALIASES
 
-TARGETS = ("numpy", "cuda")
+TARGETS = ("numpy", "c", "cuda")
 DTYPES = tuple(FORMATS)
 COMPUTES = (
     "forward",
@@ -106,11 +107,10 @@ def batches(
 
 def missing(target: str) -> str | None:
     """Why kernels of this target cannot run here on the CPU, or None where they can."""
-    if ALIASES[target] == "cuda":
-        from relusym_codegen.targets.cuda import compiler
-
+    language = {"c": "c", "cuda": "c++"}.get(ALIASES[target])
+    if language is not None:
         try:
-            compiler()
+            compilers.find(language)
         except Missing as lack:
             return str(lack)
     return None
@@ -118,8 +118,8 @@ def missing(target: str) -> str | None:
 
 def bound_for(dtype: str, computes: str, accuracy: str, target: str) -> Bound:
     """What a kernel of ours may be off by; every number is explained in docs/reference/accuracy.md."""
-    if target == "cuda":
-        return Bound(16, 16)
+    if target in ("c", "cuda"):
+        return _bound_of_arithmetic(dtype, computes, accuracy, target)
     rounding = 0.5 if computes.startswith(("backward", "parameter-gradient")) else 0.0
     if FORMATS[dtype].bits == 16:
         return Bound(0.51)
@@ -128,6 +128,18 @@ def bound_for(dtype: str, computes: str, accuracy: str, target: str) -> Bound:
     if dtype == "float32" or computes != "forward":
         return Bound(8 + rounding, 8)
     return Bound(4, 4)
+
+
+def _bound_of_arithmetic(dtype: str, computes: str, accuracy: str, target: str) -> Bound:
+    """Of kernels made of operations that IEEE 754 fixes; no word about conditioning but for parameter gradients."""
+    product = 0.5 if computes.startswith(("backward", "parameter-gradient")) else 0.0
+    if FORMATS[dtype].bits == 16 or (dtype == "float32" and accuracy == "precise" and target == "c"):
+        return Bound(0.51)
+    if computes.startswith("parameter-gradient"):
+        return Bound(8 + product, 8)
+    if dtype == "float32" and accuracy == "precise" and computes in ("forward", "derivative", "backward"):
+        return Bound(2 + product)  # 1 and little more where results are normal, up to 1.9 where they underflow
+    return Bound(4 + product)
 
 
 def run(batch: Batch) -> tuple[Result, ...]:
@@ -145,7 +157,7 @@ def _combinations(batch: Batch) -> Iterator[tuple[str, str, str]]:
     for computes in _quantities(batch):
         for dtype in batch.dtypes:
             for accuracy in batch.accuracies:
-                differs = batch.target == "numpy" and dtype == "float32"
+                differs = dtype == "float32"
                 if differs or accuracy == "precise" or batch.accuracies == (accuracy,):
                     yield dtype, computes, accuracy
 
@@ -170,6 +182,10 @@ def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
         from relusym_codegen.targets.cuda import load_on_cpu
 
         return load_on_cpu(kernels)
+    if kernels and kernels[0].target == "c":
+        from relusym_codegen.targets.c import load_together
+
+        return load_together(kernels)
     return [kernel.load() for kernel in kernels]
 
 

@@ -20,8 +20,9 @@ from relusym.activations import named
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Format, all_values, format_of, ulp
+from relusym_codegen.arithmetic import Goal
 from relusym_codegen.kernel import Kernel
-from relusym_codegen.lowering import Lowered, lower
+from relusym_codegen.lowering import Lowered, lower, sample
 from relusym_codegen.program import evaluate
 from relusym_codegen.target import Header, Target, target_named
 
@@ -88,6 +89,8 @@ def generate(
         warnings=lowered.warnings,
         identifier=header.identifier,
         source=language.render(header, lowered.program),
+        foreign=lowered.foreign,
+        error=None if language.goal(form, accuracy, form) is None else lowered.error,
         program=lowered.program,
     )
 
@@ -227,15 +230,26 @@ def _lowered(
             values=values,
             arguments=passed,
             subgradient=subgradient,
-            native=language.native,
+            goal=language.goal(form, accuracy, work),
         )
 
     *narrow, widest = language.work_formats(form, accuracy)
+    best = at(widest)
     for work in narrow:
-        candidate = at(work)
-        if _suffices(candidate, at(widest), form, values):
+        candidate, goal = at(work), language.goal(form, accuracy, work)
+        if _suffices(candidate, best, form, values) if goal is None else _is_cheaper(candidate, best, goal):
             return candidate
-    return at(widest)
+    return best
+
+
+def _is_cheaper(narrow: Lowered, wide: Lowered, goal: Goal) -> bool:
+    """Whether arithmetic in the narrower format keeps the goal, with at most twice as many steps.
+
+    Not where it takes pairs: the rest of a number underflows before the number does.
+    """
+    return (
+        not narrow.paired and narrow.error <= max(goal.ulps) and len(narrow.program.lets) <= 2 * len(wide.program.lets)
+    )
 
 
 def _suffices(narrow: Lowered, wide: Lowered, form: Format, values: Mapping[Symbol, Expr]) -> bool:
@@ -244,7 +258,7 @@ def _suffices(narrow: Lowered, wide: Lowered, form: Format, values: Mapping[Symb
     On all inputs of a 16-bit format, where it may cost 1/256 ulp; on a sample of float32, where it may cost
     6 + 6 kappa ulps of the 8 + 8 kappa that a fast kernel is allowed.
     """
-    x = all_values(form) if form.bits == 16 else _sample(form)
+    x = all_values(form) if form.bits == 16 else sample(form)
     # a large gradient shows where f' underflows in the narrower format and its product should not
     gradients = (1.0, 2.0 ** (form.max_exponent - 8)) if form.bits == 16 else (1.0,)
     return all(_agree(narrow, wide, x, gradient, form, values) for gradient in gradients)
@@ -278,14 +292,6 @@ def _agree(
             allowed = 6 + 6 * np.abs(moved - want) * 2.0**20 * form.epsilon / spacing
     settled = (np.isnan(want) & np.isnan(got)) | (got == want) | (np.abs(want) > form.max)
     return bool(np.all(settled | (ulps <= allowed)))
-
-
-def _sample(form: Format) -> npt.NDArray[Any]:
-    """20,000 inputs: evenly spaced where functions bend, evenly in the exponent elsewhere."""
-    even = np.linspace(-16, 16, 16000)
-    exponents = np.linspace(form.min_exponent, form.max_exponent, 2000)
-    powers = np.exp2(exponents)
-    return np.concatenate([even, powers, -powers]).astype(form.dtype)
 
 
 def _formula(definition: Activation, values: Mapping[Symbol, Expr], passed: tuple[Symbol, ...]) -> str:

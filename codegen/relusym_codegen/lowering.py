@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sympy
 from sympy import Expr, Symbol
 
@@ -15,8 +17,10 @@ from relusym.activation import Activation
 from relusym.calculus.derivatives import derivative, parameter_gradient
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import FORMATS, Format
-from relusym.pieces import Pieces, split
+from relusym.floats import FORMATS, Format, ulp
+from relusym.pieces import Piece, Pieces, split
+from relusym_codegen.anchors import Anchor, anchors
+from relusym_codegen.arithmetic import NATIVE, Goal, arithmetic, error_at_level
 from relusym_codegen.enclosures import enclosure
 from relusym_codegen.literals import below, is_exact, nearest
 from relusym_codegen.primitives import Hypot, InverseQuadratic
@@ -37,11 +41,18 @@ COMPUTES = (
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program, the inputs where its code changes (kinks, regimes), and what could not be made safe."""
+    """A program, the inputs where its code changes (kinks, regimes), and what could not be made safe.
+
+    Of arithmetic also the first-order bound of its error in ulps at the sample, and the functions of the platform's
+    library that are left in it; `paired` says that some step is done in two floats.
+    """
 
     program: Program
     thresholds: tuple[float, ...]
     warnings: tuple[str, ...]
+    error: float = 0.0
+    foreign: tuple[str, ...] = ()
+    paired: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,32 +71,133 @@ def lower(
     values: Mapping[Symbol, Expr],
     arguments: tuple[Symbol, ...] = (),
     subgradient: Policy = "least-norm",
-    native: frozenset[str] = frozenset(),
+    goal: Goal | None = None,
 ) -> Lowered:
     """The program of one quantity: inputs are `x`, `grad` where it takes one, then the `arguments` by name.
+
+    With a `goal` it is arithmetic of that accuracy, else a formula with elementary functions.
 
     `values` are the exact values of all parameters; those in `arguments` stay inputs. Raises `InvalidRequest` for
     a quantity nobody knows.
     """
-    symbol = activation.inputs[0]
+    request = (activation, computes, work_format, tuple(values.items()), arguments, subgradient)
+    if goal is None:
+        draft = _drafted(*request, None, 0.0)
+        return Lowered(draft.program, draft.thresholds, draft.warnings)
+    drafts = [_drafted(*request, goal, _ANCHORED_FROM[0])]
+    if drafts[0].anchored:
+        # the further an anchor reaches the longer its polynomial, and the fewer steps elsewhere need two floats
+        drafts += [_drafted(*request, goal, multiple) for multiple in _ANCHORED_FROM[1:]]
+    candidates = []
+    for draft in drafts:
+        inputs = _sample(draft, values, goal.result)
+        for made in arithmetic(draft.program, inputs, goal):
+            lowered = Lowered(made.program, draft.thresholds, draft.warnings, made.error, made.foreign, made.paired)
+            candidates.append((lowered, inputs))
+    candidates.sort(key=lambda candidate: len(candidate[0].program.lets))
+    if goal.shown is None:
+        return min((lowered for lowered, _ in candidates), key=lambda found: max(found.error, max(goal.ulps)))
+    exact = _drafted(activation, computes, FORMATS["float64"], *request[3:], None, 0.0).program
+    best: tuple[float, Lowered] | None = None
+    for lowered, inputs in candidates:
+        shown = _shown(lowered.program, exact, inputs, goal.result)
+        if shown <= goal.shown:
+            return lowered
+        if best is None or shown < best[0]:
+            best = (shown, lowered)
+    assert best is not None
+    return best[1]
+
+
+_ANCHORED_FROM = (8.0, 4.0, 2.0, 1.25)
+"""Multiples of a goal's largest bound that a formula may cost next to a root before an anchor takes over."""
+
+
+def _shown(program: Program, exact: Program, inputs: Mapping[str, npt.NDArray[Any]], form: Format) -> float:
+    """The largest error of a program's normal results at these inputs, in ulps, against a formula run in float64."""
+    with np.errstate(all="ignore"):
+        got = np.concatenate(evaluate(program, inputs)).astype(np.float64)
+        want = np.concatenate(evaluate(exact, inputs))
+        # subnormal results have errors of their own, which no choice of levels mends
+        finite = np.isfinite(want) & (np.abs(want) <= form.max) & (np.abs(want) >= 4 * form.smallest_normal)
+        ulps = np.where(finite, np.abs(got - want) / ulp(np.where(finite, want, 1.0), form), 0.0)
+    return float(np.max(np.where(np.isnan(ulps), np.inf, ulps), initial=0.0))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A program with elementary functions, before it is made arithmetic."""
+
+    program: Program
+    thresholds: tuple[float, ...]
+    warnings: tuple[str, ...]
+    anchored: bool
+
+
+@lru_cache(maxsize=64)
+def _drafted(
+    activation: Activation,
+    computes: str,
+    work_format: Format,
+    given: tuple[tuple[Symbol, Expr], ...],
+    arguments: tuple[Symbol, ...],
+    subgradient: Policy,
+    goal: Goal | None,
+    anchored_from: float,
+) -> _Draft:
+    symbol, values = activation.inputs[0], dict(given)
     folded = {parameter: value for parameter, value in values.items() if parameter not in arguments}
     takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
     inputs = ("x", *(["grad"] if takes_gradient else []), *(str(argument) for argument in arguments))
-    b = Builder(inputs, work_format, native)
+    native = frozenset() if goal is None else NATIVE
+    b = Builder(inputs, work_format, native, None if goal is None else goal.result)
     operands: dict[Symbol, Operand] = {symbol: "x", **{argument: str(argument) for argument in arguments}}
     results: list[Operand] = []
     thresholds: set[float] = set()
     warnings: list[str] = []
+    anchored = False
     for quantity in _quantities(activation, computes, folded, values, arguments, subgradient):
         inside = takes_gradient and _grows(quantity, symbol)
-        assembly = _Assembly(b, quantity, symbol, operands, arguments, "grad" if inside else None)
+        factor = "grad" if inside else None
+        assembly = _Assembly(b, quantity, symbol, operands, arguments, factor, goal, anchored_from)
         value = assembly.result()
         results.append(b("mul", "grad", value) if takes_gradient and not inside else value)
         warnings += _cancellations(quantity, symbol)
         thresholds |= assembly.thresholds
         warnings += assembly.warnings
+        anchored = anchored or assembly.anchored
     named = tuple(f"{activation.name} {computes} in {work_format.name}: {text}" for text in warnings)
-    return Lowered(b.program(*results), tuple(sorted(thresholds)), named)
+    return _Draft(b.program(*results), tuple(sorted(thresholds)), named, anchored)
+
+
+def _sample(draft: _Draft, values: Mapping[Symbol, Expr], form: Format) -> dict[str, npt.NDArray[Any]]:
+    """Inputs at which the error of a program is estimated: everywhere, and closer and closer to its thresholds."""
+    steps = np.exp2(-np.arange(1.0, form.precision + 2))
+    close = [
+        at + side * max(abs(at), 2.0**-10) * steps
+        for at in draft.thresholds
+        if abs(at) < form.max / 4
+        for side in (-1, 1)
+    ]
+    x = np.unique(np.concatenate([sample(form), *close]).astype(form.dtype))
+    x = x[np.isfinite(x)]
+    if any(let.operation in ("sin", "cos", "sin_shifted") for let in draft.program.lets):
+        x = x[np.abs(x) <= _SINES_UP_TO]
+    parameters = {str(symbol): np.array(float(value)) for symbol, value in values.items()}
+    inputs = {"x": x.astype(np.float64), "grad": np.ones(x.shape), **parameters}
+    return {name: inputs[name] for name in draft.program.inputs}
+
+
+_SINES_UP_TO = 2.0**20
+"""The sine of larger arguments is not promised."""
+
+
+def sample(form: Format) -> npt.NDArray[Any]:
+    """Some 40,000 inputs: evenly spaced where functions bend, evenly in the exponent there and everywhere."""
+    even = np.linspace(-16, 16, 12000)
+    moderate = np.exp2(np.linspace(max(-16, form.min_exponent), min(5, form.max_exponent), 12000))
+    powers = np.exp2(np.linspace(form.min_exponent, form.max_exponent, 2000))
+    return np.concatenate([even, moderate, -moderate, powers, -powers]).astype(form.dtype)
 
 
 def _cancellations(quantity: _Quantity, variable: Symbol) -> list[str]:
@@ -270,7 +382,12 @@ class _Assembly:
         operands: Mapping[Symbol, Operand],
         arguments: tuple[Symbol, ...],
         factor: Operand | None,
+        goal: Goal | None,
+        anchored_from: float,
     ) -> None:
+        self.goal = goal
+        self.anchored_from = anchored_from
+        self.anchored = False
         self.b = b
         self.pieces = quantity.pieces
         self.stable = quantity.stable
@@ -345,9 +462,35 @@ class _Assembly:
                     f"x = {(side * remedy.defects[0]).hex()}; no rewrite is known"
                 )
         value = self._value(expr, operand)
+        scaled, scale, constant = self._without_arguments(expr)
+        for anchor in self._anchors(scaled, piece):
+            at = "x" if scale == 1 else self.b("mul", "x", self._operand(scale))
+            factors = [*([] if constant == 1 else [self._operand(constant)]), *([self.factor] if self.factor else [])]
+            value = anchor.select(self.b, at, value, factors)
+            self.anchored = True
+            self.thresholds |= {float(anchor.root), anchor.root - anchor.reach, anchor.root + anchor.reach}
         for comparison, edge, far in selects:
             value = self.b("select", self.b(comparison, "x", edge), far, value)
         return value
+
+    def _without_arguments(self, expr: Expr) -> tuple[Expr, Expr, Expr]:
+        """G, k and c with expr = c G(k x), G free of the arguments; (expr, 1, 1) where there are none such."""
+        unchanged = expr, sympy.S.One, sympy.S.One
+        if not any(expr.has(argument) for argument in self.arguments):
+            return unchanged
+        scale = _inner_coefficient(expr, self.variable)
+        if scale is None or not scale.free_symbols:
+            return unchanged
+        scaled = sympy.factor_terms(expr.subs(self.variable, self.variable / scale))
+        constant, rest = scaled.as_independent(self.variable, as_Add=False)
+        return (rest, scale, constant) if rest.free_symbols == {self.variable} else unchanged
+
+    def _anchors(self, expr: Expr, piece: Piece) -> list[Anchor]:
+        """Polynomials around the roots where this branch loses its digits; none for a formula with arguments."""
+        if self.goal is None or expr.free_symbols != {self.variable}:
+            return []
+        tolerable = self.anchored_from * max(self.goal.ulps)
+        return _anchors_of(expr, self.variable, piece.lower, piece.upper, self.b.work_format, self.goal, tolerable)
 
     def _tail(self, expr: Expr, side: int) -> tuple[Tail, Expr]:
         """The remedy at one infinite end, and the factor of the input that its threshold is meant for.
@@ -445,6 +588,21 @@ def _inner_coefficient(expr: Expr, variable: Symbol) -> Expr | None:
                     else sympy.S.One
                 )
     return found.pop() if len(found) == 1 else (sympy.S.One if not found else None)
+
+
+@lru_cache(maxsize=1024)
+def _anchors_of(
+    expr: Expr, variable: Symbol, lower: Expr, upper: Expr, work: Format, goal: Goal, tolerable: float
+) -> list[Anchor]:
+    x = np.unique(sample(FORMATS["float32"]).astype(np.float64))
+    x = x[(x > float(lower)) & (x < float(upper)) & (np.abs(x) < 64)]
+    b = Builder(("x",), work, NATIVE, goal.result)
+    program = b.program(translate(b, expr, {variable: "x"}))
+
+    def error(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return error_at_level(program, at, goal)
+
+    return anchors(expr, variable, x, error, tolerable=tolerable, work=work, result=goal.result)
 
 
 def _cached_tail(expr: Expr, variable: Symbol, side: int, b: Builder) -> Tail:

@@ -13,7 +13,7 @@ import sympy
 from sympy import Expr, Function, exp, log, pi, sqrt, tanh
 
 from relusym_codegen import approximants
-from relusym_codegen.program import Builder, Operand
+from relusym_codegen.program import Builder, Operand, spare
 
 
 class Stable(Function):  # type: ignore[misc]
@@ -72,6 +72,11 @@ class Decaying(Bounded):
     @staticmethod
     def mark(b: Builder, u: Operand) -> None:
         """Note that halves will be asked for, so that all decays of the same operand share one exponential."""
+        _mark(b, u)
+
+
+def _mark(b: Builder, u: Operand) -> None:
+    if "exp_lifted" not in b.native:  # a lifted exponential is the exponential but for a power of two
         b.halved.add(b("abs", u))
 
 
@@ -92,6 +97,20 @@ def _double_decay(b: Builder, u: Operand) -> Operand:
     if b("abs", u) in b.halved:
         return _square(b, b("exp", b("neg", b("abs", u))))
     return b("exp", b("mul", b("abs", u), -2.0))
+
+
+def _split_exp(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+    """Two factors of exp(u), u not positive, of which neither underflows where exp(u) is no more than subnormal."""
+    if "exp_lifted" in b.native:
+        lift = 2.0 ** spare(b.work_format)
+        return b("exp_lifted", u, lift), 1 / lift
+    half = b("exp", b("mul", u, 0.5))
+    return half, half
+
+
+def _split_decay(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+    """Two factors of exp(-|u|)."""
+    return _split_exp(b, b("neg", b("abs", u)))
 
 
 def _square(b: Builder, u: Operand) -> Operand:
@@ -127,7 +146,7 @@ class Expm1Gap(Stable):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        core = approximants.named("expm1_gap", b.work_format)
+        core = approximants.named("expm1_gap", b.work_format, b.result)
         inner = b("max", b("min", u, core.upper), core.lower)
         near = b("mul", b("mul", inner, core.horner(b, inner)), b("neg", inner))
         far = b("sub", b("expm1", u), b("mul", b("exp", u), u))
@@ -168,8 +187,16 @@ class Sigmoid(Decaying):
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half = b("select", b("lt", u, 0.0), _half_decay(b, u), 1.0)
-        return b("div", half, b("add", _decay(b, u), 1.0)), half
+        first, second = _falling_on_the_left(b, u)
+        return b("div", first, b("add", _decay(b, u), 1.0)), second
+
+
+def _falling_on_the_left(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+    """Two factors of min(1, exp(u))."""
+    negative = b("lt", u, 0.0)
+    first, second = _split_decay(b, u)
+    kept = b("select", negative, first, 1.0)
+    return kept, kept if second == first else b("select", negative, second, 1.0)
 
 
 class SigmoidSlope(Decaying):
@@ -192,8 +219,8 @@ class SigmoidSlope(Decaying):
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half = _half_decay(b, u)
-        return b("div", half, _square(b, b("add", _decay(b, u), 1.0))), half
+        first, second = _split_decay(b, u)
+        return b("div", first, _square(b, b("add", _decay(b, u), 1.0))), second
 
 
 class Softplus(Stable):
@@ -227,10 +254,10 @@ class SigmoidEntropy(Stable):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        b.halved.add(b("abs", u))
-        half, decay = _half_decay(b, u), _decay(b, u)
+        _mark(b, u)
+        (first, second), decay = _split_decay(b, u), _decay(b, u)
         # |u| between the halves: the product underflows only if its value does
-        weighted = b("mul", b("div", b("mul", half, b("abs", u)), b("add", decay, 1.0)), half)
+        weighted = b("mul", b("div", b("mul", first, b("abs", u)), b("add", decay, 1.0)), second)
         return b("add", b("log1p", decay), weighted)
 
 
@@ -292,13 +319,12 @@ class Sech(Decaying):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        decay = _decay(b, u)
-        return b("div", b("mul", decay, 2.0), b("add", _square(b, decay), 1.0))
+        return b("mul", *Sech.halves(b, u))
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half = _half_decay(b, u)
-        return b("div", b("mul", half, 2.0), b("add", _square(b, _decay(b, u)), 1.0)), half
+        first, second = _split_decay(b, u)
+        return b("div", b("mul", first, 2.0), b("add", _square(b, _decay(b, u)), 1.0)), second
 
 
 class Sech2(Decaying):
@@ -316,13 +342,12 @@ class Sech2(Decaying):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        decay = _double_decay(b, u)
-        return b("div", b("mul", decay, 4.0), _square(b, b("add", decay, 1.0)))
+        return b("mul", *Sech2.halves(b, u))
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half = b("exp", b("neg", b("abs", u)))
-        return b("div", b("mul", half, 4.0), _square(b, b("add", _double_decay(b, u), 1.0))), half
+        first, second = _split_exp(b, b("mul", b("abs", u), -2.0))
+        return b("div", b("mul", first, 4.0), _square(b, b("add", _double_decay(b, u), 1.0))), second
 
 
 class TanhGap(Stable):
@@ -359,7 +384,7 @@ class SineGap(Stable):
 
 def _odd_gap(b: Builder, u: Operand, core_name: str, operation: str) -> Operand:
     """U - operation(u), an odd function of order u^3: by its core near 0, by subtraction elsewhere."""
-    core = approximants.named(core_name, b.work_format)
+    core = approximants.named(core_name, b.work_format, b.result)
     inner = b("max", b("min", u, core.upper), core.lower)
     square = _square(b, inner)
     near = b("mul", b("mul", square, inner), core.horner(b, square))
@@ -407,10 +432,10 @@ class TanhSoftplus(Decaying):
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half = b("select", b("lt", u, 0.0), _half_decay(b, u), 1.0)
+        first, second = _falling_on_the_left(b, u)
         decay = _decay(b, u)
         rest = b("select", b("lt", u, 0.0), b("add", decay, 2.0), b("add", b("mul", decay, 2.0), 1.0))
-        return b("div", b("mul", half, rest), _gate(b, u)[1]), half
+        return b("div", b("mul", first, rest), _gate(b, u)[1]), second
 
 
 class TanhSoftplusSlope(Decaying):
@@ -430,9 +455,9 @@ class TanhSoftplusSlope(Decaying):
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        half, decay = _gate_half(b, u), _decay(b, u)
-        numerator = b("mul", b("mul", half, 4.0), b("add", decay, 1.0))
-        return b("div", numerator, _square(b, _gate(b, u)[1])), half
+        (first, second), decay = _gate_halves(b, u), _decay(b, u)
+        numerator = b("mul", b("mul", first, 4.0), b("add", decay, 1.0))
+        return b("div", numerator, _square(b, _gate(b, u)[1])), second
 
 
 class TanhSoftplusBend(Bounded):
@@ -456,10 +481,15 @@ class TanhSoftplusBend(Bounded):
         return b("div", numerator, b("mul", b("add", decay, 1.0), _gate(b, u)[1]))
 
 
-def _gate_half(b: Builder, u: Operand) -> Operand:
-    """exp(-|u|/2) for u < 0, exp(-|u|) for u >= 0: the square of the gate's slope falls as fast."""
-    b.halved.add(b("abs", u))
-    return b("select", b("lt", u, 0.0), _half_decay(b, u), _decay(b, u))
+def _gate_halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+    """Two factors of exp(-|u|) for u < 0 and of exp(-2|u|) for u >= 0, as fast as the gate's slope falls."""
+    _mark(b, u)
+    negative, decay = b("lt", u, 0.0), _decay(b, u)
+    first, second = _split_decay(b, u)
+    if second == first:
+        half = b("select", negative, first, decay)
+        return half, half
+    return b("select", negative, first, b("mul", first, decay)), second
 
 
 def _gate(b: Builder, u: Operand) -> tuple[Operand, Operand]:
@@ -497,20 +527,16 @@ class Erfc(Decaying):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        if "erfc" in b.native:
-            return b("erfc", u)
         tail = _erfc_of_magnitude(b, u)
         return b("select", b("lt", u, 0.0), b("sub", 2.0, tail), tail)
 
     @staticmethod
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-        if "erfc" in b.native and b.work_format.bits == 32:
-            return b("erfc", u), 1.0  # underflows at |x| = 14: what x makes of it stays a few subnormal ulps
-        scaled, magnitude = _erfc_scaled(b, u)
-        half = b("exp", b("mul", _square(b, magnitude), -0.5))
+        scaled, magnitude = _freed_tail(b, u, "erfcx")
+        first, second = _split_exp(b, b("neg", _square(b, magnitude)))
         negative = b("lt", u, 0.0)
-        left = b("sub", 2.0, b("mul", _square(b, half), scaled))
-        return b("select", negative, left, b("mul", half, scaled)), b("select", negative, 1.0, half)
+        left = b("sub", 2.0, b("mul", b("mul", first, scaled), second))
+        return b("select", negative, left, b("mul", first, scaled)), b("select", negative, 1.0, second)
 
     @staticmethod
     def mark(b: Builder, u: Operand) -> None:
@@ -530,9 +556,7 @@ class Erf(Bounded):
 
     @staticmethod
     def expansion(b: Builder, u: Operand) -> Operand:
-        if "erf" in b.native:
-            return b("erf", u)
-        core = approximants.named("erf", b.work_format)
+        core = approximants.named("erf", b.work_format, b.result)
         inner = b("max", b("min", u, core.upper), core.lower)
         near = b("mul", inner, core.horner(b, _square(b, inner)))
         rest = b("sub", 1.0, _erfc_of_magnitude(b, u))
@@ -542,16 +566,87 @@ class Erf(Bounded):
 
 def _erfc_of_magnitude(b: Builder, u: Operand) -> Operand:
     """erfc(|u|)."""
-    scaled, magnitude = _erfc_scaled(b, u)
+    scaled, magnitude = _freed_tail(b, u, "erfcx")
     return b("mul", b("exp", b("neg", _square(b, magnitude))), scaled)
 
 
-def _erfc_scaled(b: Builder, u: Operand) -> tuple[Operand, Operand]:
-    """erfc(|u|) exp(u^2) = P(t) / (1 + 2 |u|) with t = (|u| - k) / (|u| + k), and |u| clamped to where it matters."""
-    core = approximants.named("erfcx", b.work_format)
-    magnitude = b("min", b("abs", u), core.upper)
-    t = b("div", b("sub", magnitude, core.centre), b("add", magnitude, core.centre))
-    return b("div", core.horner(b, t), b("add", b("mul", magnitude, 2.0), 1.0)), magnitude
+def _freed_tail(b: Builder, u: Operand, core_name: str) -> tuple[Operand, Operand]:
+    """A tail at |u| freed of its exponential, and |u| clamped to where it matters.
+
+    P(t) y with y = 2 / (|u| + k) and t = |u| y - 1, which is (|u| - k) / (|u| + k) but keeps the digits of a small u.
+    Somewhat beyond the core's end the polynomial is as good as any bounded factor: the exponential rounds to zero.
+    """
+    core = approximants.named(core_name, b.work_format, b.result)
+    magnitude = b("min", b("abs", u), core.upper + 1.75)
+    y = b("div", 1.0, b("add", b("mul", magnitude, 0.5), 0.5 * core.centre))
+    return b("mul", core.horner(b, b("sub", b("mul", magnitude, y), 1.0)), y), magnitude
+
+
+def _normal_exponent(b: Builder, magnitude: Operand) -> Operand:
+    """-u^2 / 2."""
+    return b("mul", b("mul", magnitude, -0.5), magnitude)
+
+
+class NormalDistribution(Decaying):
+    """The normal distribution function Phi(u) = erfc(-u / sqrt(2)) / 2."""
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return NormalDensity(u)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return sympy.erfc(-u / sqrt(2)) / 2
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        freed, magnitude = _freed_tail(b, u, "normal")
+        tail = b("mul", b("exp", _normal_exponent(b, magnitude)), freed)
+        return b("select", b("lt", u, 0.0), tail, b("sub", 1.0, tail))
+
+    @staticmethod
+    def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+        freed, magnitude = _freed_tail(b, u, "normal")
+        first, second = _split_exp(b, _normal_exponent(b, magnitude))
+        negative, tail = b("lt", u, 0.0), b("mul", first, freed)
+        right = b("sub", 1.0, b("mul", tail, second))
+        return b("select", negative, tail, right), b("select", negative, second, 1.0)
+
+    @staticmethod
+    def mark(b: Builder, u: Operand) -> None:
+        """Its exponential is of the square: nothing to share."""
+
+
+class NormalDensity(Decaying):
+    """The normal density exp(-u^2 / 2) / sqrt(2 pi)."""
+
+    even = True
+
+    @staticmethod
+    def slope(u: Expr) -> Expr:
+        return -u * NormalDensity(u)
+
+    @staticmethod
+    def definition(u: Expr) -> Expr:
+        return exp(-(u**2) / 2) / sqrt(2 * pi)
+
+    @staticmethod
+    def expansion(b: Builder, u: Operand) -> Operand:
+        return b("mul", b("exp", _normal_exponent(b, _where_normal(b, u))), b.constant(1 / sqrt(2 * pi)))
+
+    @staticmethod
+    def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
+        first, second = _split_exp(b, _normal_exponent(b, _where_normal(b, u)))
+        return b("mul", first, b.constant(1 / sqrt(2 * pi))), second
+
+    @staticmethod
+    def mark(b: Builder, u: Operand) -> None:
+        """Its exponential is of the square: nothing to share."""
+
+
+def _where_normal(b: Builder, u: Operand) -> Operand:
+    """|u|, clamped as for the distribution, so that both share the exponential."""
+    return b("min", b("abs", u), approximants.named("normal", b.work_format, b.result).upper + 1.75)
 
 
 class Hypot(Stable):
@@ -671,6 +766,7 @@ class HypotRatio(Bounded):
 FAMILY: tuple[type[Stable], ...] = (
     Expm1, Expm1Gap, Log1p, Sigmoid, SigmoidSlope, Softplus, SigmoidEntropy, Tanh, TanhExp, Sech, Sech2,
     TanhGap, SineGap, LogCosh,
-    TanhSoftplus, TanhSoftplusSlope, TanhSoftplusBend, Erfc, Erf, Hypot, HypotMean, HypotRatio,
+    TanhSoftplus, TanhSoftplusSlope, TanhSoftplusBend, Erfc, Erf, NormalDistribution, NormalDensity,
+    Hypot, HypotMean, HypotRatio,
     InverseQuadratic, Log1pSquare,
 )  # fmt: skip

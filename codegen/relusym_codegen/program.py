@@ -3,6 +3,10 @@
 A program computes in its work format and is rounded once to the output format by the target's wrapper. Operands
 are names (inputs or earlier lets) or numbers already rounded to the work format. NaN rules: `max` and `min` hand
 on a NaN of their first operand, comparisons with NaN are false, `select` copies the chosen operand's bits.
+
+A program is written twice. As a *formula* it may use elementary functions (`exp`, `log1p`, `div`), which mean what
+NumPy makes of them. As *arithmetic* (see `arithmetic`) it holds the operations of `ARITHMETIC` alone, which IEEE 754
+and two's complement fix to the bit: then `evaluate` says exactly what every machine computes.
 """
 
 from __future__ import annotations
@@ -10,26 +14,59 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sympy
 from sympy import Expr
 
 from relusym.floats import Format
-from relusym_codegen.literals import nearest
+from relusym_codegen.fused import fma
+from relusym_codegen.literals import fraction, is_exact, nearest
 
 Operand = str | float
+"""A name, or a number; the numbers of integer operations are `int`."""
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What an operation means on NumPy arrays of the work format, and how many operands it takes."""
+    """What an operation means on NumPy arrays of the work format, and how many operands it takes.
+
+    `yields` is "float", "mask" or "int": a signed integer as wide as the work format, wrapping around.
+    """
 
     arity: int
     meaning: Callable[..., Any]
-    yields_mask: bool = False
+    yields: str = "float"
+
+    @property
+    def yields_mask(self) -> bool:
+        """Whether the result is a truth value."""
+        return self.yields == "mask"
+
+
+def _bits(value: Any) -> Any:
+    """The bit pattern of floats, as signed integers."""
+    return np.asarray(value).view(np.dtype(f"i{np.asarray(value).dtype.itemsize}"))
+
+
+def _from_bits(pattern: Any) -> Any:
+    """The floats with these bit patterns."""
+    return np.asarray(pattern).view(np.dtype(f"f{np.asarray(pattern).dtype.itemsize}"))
+
+
+def spare(work: Format) -> int:
+    """The power of two by which an exponential is lifted: enough to make every result normal."""
+    return 64 if work.bits == 32 else 128
+
+
+def _exp_lifted(value: Any, lift: Any) -> Any:
+    """exp(u) times a power of four, without underflow for an exponential that is no more than subnormal."""
+    half = np.exp(value * np.asarray(value).dtype.type(0.5)) * np.sqrt(lift)
+    return half * half
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -39,8 +76,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "sub": Operation(2, np.subtract),
     "mul": Operation(2, np.multiply),
     "div": Operation(2, np.divide),
-    "max": Operation(2, np.maximum),
-    "min": Operation(2, np.minimum),
+    "max": Operation(2, lambda a, b: np.where(a < b, b, a)),
+    "min": Operation(2, lambda a, b: np.where(a > b, b, a)),
     "sqrt": Operation(1, np.sqrt),
     "exp": Operation(1, np.exp),
     "expm1": Operation(1, np.expm1),
@@ -51,18 +88,58 @@ OPERATIONS: Mapping[str, Operation] = {
     "cosh": Operation(1, np.cosh),
     "sin": Operation(1, np.sin),
     "cos": Operation(1, np.cos),
+    "sin_shifted": Operation(
+        2, lambda value, eighths: np.sin(value + eighths * np.asarray(value).dtype.type(np.pi / 4))
+    ),
     "atan": Operation(1, np.arctan),
     "pow": Operation(2, np.power),
     "erf": Operation(1, np.vectorize(math.erf)),
     "erfc": Operation(1, np.vectorize(math.erfc)),
-    "lt": Operation(2, np.less, yields_mask=True),
-    "le": Operation(2, np.less_equal, yields_mask=True),
-    "gt": Operation(2, np.greater, yields_mask=True),
-    "ge": Operation(2, np.greater_equal, yields_mask=True),
-    "eq": Operation(2, np.equal, yields_mask=True),
-    "ne": Operation(2, np.not_equal, yields_mask=True),
+    "lt": Operation(2, np.less, yields="mask"),
+    "le": Operation(2, np.less_equal, yields="mask"),
+    "gt": Operation(2, np.greater, yields="mask"),
+    "ge": Operation(2, np.greater_equal, yields="mask"),
+    "eq": Operation(2, np.equal, yields="mask"),
+    "ne": Operation(2, np.not_equal, yields="mask"),
     "select": Operation(3, np.where),
+    "fma": Operation(3, fma),
+    "exp_lifted": Operation(2, _exp_lifted),
+    "bits": Operation(1, _bits, yields="int"),
+    "from_bits": Operation(1, _from_bits),
+    "iadd": Operation(2, np.add, yields="int"),
+    "isub": Operation(2, np.subtract, yields="int"),
+    "iand": Operation(2, np.bitwise_and, yields="int"),
+    "shl": Operation(2, np.left_shift, yields="int"),
+    "shr": Operation(2, np.right_shift, yields="int"),
 }
+
+ARITHMETIC = frozenset(
+    [
+        "neg",
+        "abs",
+        "add",
+        "sub",
+        "mul",
+        "fma",
+        "max",
+        "min",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "select",
+        "bits",
+        "from_bits",
+        "iadd",
+        "isub",
+        "iand",
+        "shl",
+        "shr",
+    ]
+)
+"""Operations whose result is fixed to the bit; `shr` keeps the sign. On the CPU `div` and `sqrt` join them."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +161,42 @@ class Program:
     work_format: Format
 
 
+class Constant(float):
+    """A number rounded to a format, and what the rounding left: `low`, rounded to the same format.
+
+    Behaves as the rounded number; arithmetic in two floats uses the rest as well.
+    """
+
+    low: float
+
+    def __new__(cls, high: float, low: float = 0.0) -> Constant:
+        """The number with its rest."""
+        constant = super().__new__(cls, high)
+        constant.low = low
+        return constant
+
+    def __reduce__(self) -> tuple[type[Constant], tuple[float, float]]:
+        return Constant, (float(self), self.low)
+
+    def __neg__(self) -> Constant:
+        return Constant(-float(self), -self.low)
+
+
+def low_part(operand: Operand) -> float:
+    """What rounding left of a constant; 0 for other numbers."""
+    return operand.low if isinstance(operand, Constant) else 0.0
+
+
 def evaluate(program: Program, inputs: Mapping[str, Array]) -> tuple[Array, ...]:
     """Run a program by the meanings above, on arrays of its work format; quiet about overflow and NaN."""
     dtype = program.work_format.dtype
+    integer = np.dtype(f"i{dtype.itemsize}")
     values: dict[str, Any] = {}
 
     def value(operand: Operand) -> Any:
-        return values[operand] if isinstance(operand, str) else dtype.type(operand)
+        if isinstance(operand, str):
+            return values[operand]
+        return (integer if isinstance(operand, int) else dtype).type(operand)
 
     with np.errstate(all="ignore"):
         values.update((name, np.asarray(inputs[name], dtype)) for name in program.inputs)
@@ -103,15 +209,23 @@ def evaluate(program: Program, inputs: Mapping[str, Array]) -> tuple[Array, ...]
 class Builder:
     """Collects lets; equal computations become one let (common subexpressions), dead ones are dropped."""
 
-    def __init__(self, inputs: tuple[str, ...], work_format: Format, native: frozenset[str] = frozenset()) -> None:
-        """`native` names the operations beyond the common ones that the target has (erf, erfc).
+    def __init__(
+        self,
+        inputs: tuple[str, ...],
+        work_format: Format,
+        native: frozenset[str] = frozenset(),
+        result: Format | None = None,
+    ) -> None:
+        """`native` names the operations beyond the common ones that the target has (see `arithmetic.NATIVE`).
 
-        `halved` holds operands u for which exp(-|u|) is to be computed as exp(-|u|/2) squared, because one half of
-        it is needed on its own (see `primitives`).
+        `result` is the format that results are rounded to, the work format itself by default: cores are as long as
+        it needs. `halved` holds operands u for which exp(-|u|) is to be computed as exp(-|u|/2) squared, because
+        one half of it is needed on its own (see `primitives`).
         """
         self.inputs = inputs
         self.work_format = work_format
         self.native = native
+        self.result = result or work_format
         self.halved: set[Operand] = set()
         self._lets: list[Let] = []
         self._known: dict[tuple[str, tuple[Any, ...]], str] = {}
@@ -122,7 +236,7 @@ class Builder:
         folded = _identity(operation, operands)
         if folded is not None:
             return folded
-        key = (operation, tuple((type(operand), repr(operand)) for operand in operands))
+        key = (operation, tuple((type(operand), repr(operand), low_part(operand)) for operand in operands))
         if operation == "abs" and (inner := self._negated(operands[0])) is not None:
             return self("abs", inner)
         if key not in self._known:
@@ -148,8 +262,12 @@ class Builder:
         return True
 
     def constant(self, value: Expr) -> float:
-        """An exact number, rounded once to the work format."""
-        return nearest(value, self.work_format)
+        """An exact number, rounded once to the work format, with what the rounding left."""
+        high = nearest(value, self.work_format)
+        if not math.isfinite(high) or is_exact(value, self.work_format):
+            return high
+        rest = fraction(value) - Fraction(high)
+        return Constant(high, nearest(sympy.Rational(rest.numerator, rest.denominator), self.work_format))
 
     def program(self, *outputs: Operand) -> Program:
         """The program that computes these outputs and nothing else, its lets numbered afresh."""

@@ -25,6 +25,7 @@ from relusym_codegen.primitives import (
     Log1p,
     Log1pSquare,
     LogCosh,
+    NormalDistribution,
     Sech,
     Sech2,
     Sigmoid,
@@ -65,10 +66,10 @@ SUM_RULES: tuple[SumRule, ...] = (
     SumRule("erfc(u) - 2 = -erfc(-u)", Erfc, 1, sympy.Integer(-2), lambda u: -Erfc(-u)),
     SumRule("cos(u) - 1 = -2 sin(u/2)^2", cos, 1, sympy.Integer(-1), lambda u: -2 * sin(u / 2) ** 2),
     SumRule("cos(u) + 1 = 2 cos(u/2)^2", cos, 1, sympy.Integer(1), lambda u: 2 * cos(u / 2) ** 2),
-    SumRule("sin(u) + 1 = (sin(u/2) + cos(u/2))^2", sin, 1, sympy.Integer(1),
-            lambda u: (sin(u / 2) + cos(u / 2)) ** 2),
-    SumRule("sin(u) - 1 = -(sin(u/2) - cos(u/2))^2", sin, 1, sympy.Integer(-1),
-            lambda u: -((sin(u / 2) - cos(u / 2)) ** 2)),
+    SumRule("sin(u) + 1 = 2 sin(u/2 + pi/4)^2", sin, 1, sympy.Integer(1),
+            lambda u: 2 * sin(u / 2 + sympy.pi / 4) ** 2),
+    SumRule("sin(u) - 1 = -2 sin(u/2 - pi/4)^2", sin, 1, sympy.Integer(-1),
+            lambda u: -2 * sin(u / 2 - sympy.pi / 4) ** 2),
     SumRule("cosh(u) - 1 = 2 sinh(u/2)^2", cosh, 1, sympy.Integer(-1), lambda u: 2 * sinh(u / 2) ** 2),
     SumRule("cosh(u) + 1 = 2 cosh(u/2)^2", cosh, 1, sympy.Integer(1), lambda u: 2 * cosh(u / 2) ** 2),
     SumRule("sinh(u)^2 + 1 = cosh(u)^2", sinh, 2, sympy.Integer(1), lambda u: cosh(u) ** 2),
@@ -103,6 +104,14 @@ def _log(node: Expr) -> Expr | None:
             return Log1pSquare(rest.base)
         return Softplus(rest.args[0]) if isinstance(rest, exp) else Log1p(rest)
     return None
+
+
+def _normal(node: Expr) -> Expr | None:
+    """erfc(u) = 2 Phi(-sqrt(2) u), where that rids the argument of its root of two."""
+    argument = sympy.expand(-sympy.sqrt(2) * node.args[0])
+    return (
+        None if argument.has(sympy.sqrt(2)) or not node.args[0].has(sympy.sqrt(2)) else 2 * NormalDistribution(argument)
+    )
 
 
 def _tanh(node: Expr) -> Expr:
@@ -316,6 +325,7 @@ RULES: tuple[Rule, ...] = (
     Rule("tanh(softplus(u)) by one exponential; tanh", tanh, _tanh),
     Rule("erf", erf, _unary(erf, Erf)),
     Rule("erfc", erfc, _unary(erfc, Erfc)),
+    Rule("erfc(u / sqrt(2)) = 2 Phi(-u)", Erfc, _normal),
     Rule(
         "1/(a + a exp(u)) = sigmoid(-u)/a; cosh(u)^-2 = sech(u)^2; sqrt(x^2 + c) without overflow",
         Pow,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from relusym.errors import InvalidRequest
 from relusym.floats import Format
+from relusym_codegen.arithmetic import DOUBLE, QUICK, Goal
 
 if TYPE_CHECKING:
     from relusym_codegen.kernel import Kernel
     from relusym_codegen.program import Program
 
-TARGETS: Mapping[str, str] = {"numpy": "numpy", "cuda": "cuda", "cupy": "cuda"}
+TARGETS: Mapping[str, str] = {"numpy": "numpy", "c": "c", "cuda": "cuda", "cupy": "cuda"}
 """Names a user may give, and the file in targets/ that serves each."""
 
 
@@ -22,17 +23,17 @@ TARGETS: Mapping[str, str] = {"numpy": "numpy", "cuda": "cuda", "cupy": "cuda"}
 class Target:
     """A language and a machine.
 
-    `rows` maps every operation of a program to text (see `emit`); `native` names the operations beyond the common
-    ones that the language has. `work_formats` lists, for an output dtype and an accuracy, the formats a program may
-    compute in, cheapest first. `render` turns a finished program into the source of a module, `load` that source
-    into callables.
+    `rows` maps every operation of a program to text (see `emit`). `work_formats` lists, for an output dtype and an
+    accuracy, the formats a program may compute in, cheapest first; `goal` says what arithmetic in one of them is to
+    reach, None for a language whose elementary functions are called instead. `render` turns a finished program into
+    the source of a module, `load` that source into callables.
     """
 
     name: str
     dtypes: tuple[str, ...]
     rows: Mapping[str, Any]
-    native: frozenset[str]
     work_formats: Callable[[Format, str], tuple[Format, ...]]
+    goal: Callable[[Format, str, Format], Goal | None]
     render: Callable[[Header, Program], str]
     load: Callable[[Kernel, str | None], Callable[..., Any]]
     suffixes: tuple[str, ...] = (".py",)
@@ -78,6 +79,35 @@ class Header:
         return f"{self.activation}_{self.computes}_{self.dtype.name}_{self.accuracy}".replace("-", "_").replace(
             ":", "_"
         )
+
+
+_BESIDE_ROUNDING = 0.008
+"""Ulps that arithmetic wider than the result may cost beside the last rounding: with it they make 0.508."""
+
+
+def goal_of(form: Format, accuracy: str, work: Format) -> Goal:
+    """What arithmetic reaches that holds no division and is no wider than float32 needs.
+
+    The same for every target that asks for it, so that their programs are the same, bit for bit. The first-order sum
+    of worst cases is twice and more what any input shows: in float32, where sweeps try them all, programs are chosen
+    by what they show; in float64, where none can, the sum itself is held to.
+    """
+    if form.bits == 16:
+        return Goal(form, (_BESIDE_ROUNDING,))
+    if form.name == "float32" and accuracy == "precise":
+        return Goal(form, (1.5, 1.2, 1.0, 0.85, 0.7, 0.6), 0.9, DOUBLE)
+    if form.name == "float32":
+        return Goal(form, (20.0, 14.0, 11.0, 9.0, 8.0, 7.0, 6.5, 6.0, 5.5, 5.0, 4.5, 4.0), 3.1)
+    return Goal(form, (4.0,))
+
+
+def goal_on_cpu(form: Format, accuracy: str, work: Format) -> Goal:
+    """The same, but float32 to 0.51 ulp: in float64, where IEEE division is cheap, or in float32 where that does."""
+    if form.name != "float32" or accuracy != "precise":
+        return goal_of(form, accuracy, work)
+    if work.name == "float32":
+        return Goal(form, (0.5 + _BESIDE_ROUNDING,), None, DOUBLE)
+    return Goal(form, (_BESIDE_ROUNDING,), None, QUICK, division=True)
 
 
 def target_named(name: str) -> Target:

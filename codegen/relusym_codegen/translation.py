@@ -10,6 +10,7 @@ import sympy
 from sympy import Expr, Mul, Rational, Symbol
 
 from relusym.errors import InvalidRequest
+from relusym_codegen.literals import is_exact
 from relusym_codegen.primitives import Bounded, Decaying, InverseQuadratic, Stable
 from relusym_codegen.program import Builder, Operand
 
@@ -81,6 +82,11 @@ def _translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Op
         return _product(b, expr, operands)
     if expr.is_Pow:
         return _power(b, expr.base, expr.exp, operands)
+    if isinstance(expr, sympy.sin) and "sin_shifted" in b.native:
+        for sign in (1.0, -1.0):
+            rest = expr.args[0] - sign * sympy.pi / 4
+            if not rest.has(sympy.pi) and expr.args[0].has(sympy.pi):
+                return b("sin_shifted", _finite_multiple(b, rest, operands), sign)
     if isinstance(expr, sympy.sin | sympy.cos):
         return b(_ELEMENTARY[expr.func], _finite_multiple(b, expr.args[0], operands))
     arguments = [_translate(b, argument, operands) for argument in expr.args]
@@ -110,6 +116,9 @@ def _constants_last(operand: Operand) -> bool:
 def _sum(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Operand:
     if _is_long_polynomial(expr):
         return _polynomial(b, expr, *expr.free_symbols, operands=operands)
+    if (line := _line_with_a_root(b, expr)) is not None:
+        symbol, slope, root = line
+        return _scaled(b, b("sub", operands[symbol], b.constant(root)), slope)
     total: Operand | None = None
     for term in _positive_first(expr):
         magnitude = -term if term.could_extract_minus_sign() else term
@@ -120,6 +129,19 @@ def _sum(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Operand:
             total = b("add" if magnitude is term else "sub", total, value)
     assert total is not None
     return total
+
+
+def _line_with_a_root(b: Builder, expr: Expr) -> tuple[Symbol, Expr, Expr] | None:
+    """(x, a, r) with expr = a (x - r), a not ±1, where r is a float: then the value at r is 0, and near it exact."""
+    if len(expr.free_symbols) != 1 or not expr.is_polynomial():
+        return None
+    (symbol,) = expr.free_symbols
+    polynomial = sympy.Poly(expr, symbol)
+    if polynomial.degree() != 1:
+        return None
+    slope, offset = polynomial.all_coeffs()
+    root = -offset / slope
+    return (symbol, slope, root) if abs(slope) != 1 and is_exact(root, b.work_format) else None
 
 
 def _positive_first(expr: Expr) -> list[Expr]:

@@ -42,7 +42,7 @@ def test_derive_prints_every_format(output: str) -> None:
         ["generate", "relu", "--target", "fortran"],
         ["generate", "relu", "--computes", "integral"],
         ["verify", "relu", "--target", "fortran"],
-        ["verify", "relu", "--exhaustive"],
+        ["verify", "relu", "--exhaustive", "--dtype", "float64"],
         ["verify", "relu", "elu", "--callable", "math:tanh"],
         ["verify", "relu", "--callable", "nowhere"],
     ],
@@ -90,7 +90,7 @@ def test_a_committed_file_is_judged(tmp_path: Path) -> None:
     run(app, ["generate", "gelu", "-o", str(path)])
     passed = run(app, ["verify", "gelu", "--callable", f"{path}:forward"])
     assert passed.exit_code == 0, passed.output
-    path.write_text(path.read_text().replace("np.subtract(2.0,", "np.subtract(1.0,"))
+    path.write_text(path.read_text().replace("np.subtract(1.0,", "np.subtract(0.5,"))
     failed = run(app, ["verify", "gelu", "--callable", f"{path}:forward"])
     assert failed.exit_code == 1
     assert "FAILED: gelu forward float32" in failed.stdout

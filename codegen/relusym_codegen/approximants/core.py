@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relusym_codegen.program import Builder, Operand
+from relusym_codegen.program import Builder, Constant, Operand
 
 
 @dataclass(frozen=True)
 class Core:
-    """Coefficients, lowest first, rounded to `format`; valid for |u| <= `upper`, `relative_error` as measured."""
+    """A polynomial for computing in `format`, good for `bits` bits of its function.
+
+    `coefficients`, lowest first, are pairs: a number rounded to the format, and for the lowest two what the rounding
+    left. Valid for arguments of magnitude up to `upper`; `centre` is the k of t = (u - k) / (u + k) where the
+    polynomial is one in t. `relative_error` is a certified bound of the polynomial's distance from the function,
+    relative to what the core serves to compute; evaluation error not included.
+    """
 
     name: str
     format: str
+    bits: int
     upper: float
     centre: float
     relative_error: float
-    coefficients: tuple[float, ...]
+    coefficients: tuple[tuple[float, float], ...]
 
     @property
     def lower(self) -> float:
@@ -25,7 +32,8 @@ class Core:
 
     def horner(self, b: Builder, variable: Operand) -> Operand:
         """The polynomial in `variable` by Horner's scheme."""
-        value: Operand = self.coefficients[-1]
-        for coefficient in reversed(self.coefficients[:-1]):
-            value = b("add", b("mul", value, variable), coefficient)
-        return value
+        value, *rest = (Constant(high, low) if low else high for high, low in reversed(self.coefficients))
+        result: Operand = value
+        for coefficient in rest:
+            result = b("add", b("mul", result, variable), coefficient)
+        return result

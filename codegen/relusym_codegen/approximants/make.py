@@ -1,115 +1,161 @@
 """Makes `tables.py`: `python -m relusym_codegen.approximants.make` rewrites it, byte for byte the same each time.
 
-Each core is the polynomial that interpolates its function at Chebyshev nodes, computed in 80 digits, its
-coefficients rounded once to the format. The bound beside it is the largest relative error found on a grid of
-4,001 points with the rounded coefficients evaluated in 80 digits: approximation and coefficient rounding together,
-evaluation error not included.
+Each core is a minimax polynomial (Remez) of the lowest degree that reaches the wanted bits, its coefficients rounded
+one after the other. The bound beside it is certified: the error is enclosed by balls on the whole interval, with the
+rounded coefficients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import mpmath
-from mpmath import mp
+from flint import arb, arb_series, ctx, fmpq, fmpq_series
 
-Real = Any
-CENTRE = 3
-"""k of t = (u - k) / (u + k), which maps [0, oo) to [-1, 1)."""
+from relusym_codegen.approximants.minimax import Function, Problem, certified_error, leveled_error, polynomial
 
+PRECISION = {"float32": 24, "float64": 53}
+SIZES: tuple[tuple[str, int], ...] = (("float32", 21), ("float32", 28), ("float64", 34), ("float64", 57))
+"""(format, bits): results of 16 bits from float32, float32 from itself and from float64, float64 from itself."""
 
-def _erfcx(t: Real) -> Real:
-    """(1 + 2u) exp(u^2) erfc(u), which stays between 1 and 1.3."""
-    u = CENTRE * (1 + t) / (1 - t)
-    return (1 + 2 * u) * mp.exp(u * u) * mp.erfc(u)
+_ONE = arb_series([1])
+_TERMS = 240
 
 
-def _erf(v: Real) -> Real:
-    """erf(u) / u as a function of v = u^2."""
-    u = mp.sqrt(v)
-    return mp.erf(u) / u if v else 2 / mp.sqrt(mp.pi)
+def _series(coefficients: Iterable[fmpq]) -> Function:
+    """A power series around 0 as a function; its terms beyond the last are below 2^-200 where it is used."""
+    known = list(coefficients)
+
+    def function(v: arb_series) -> arb_series:
+        value = arb_series([arb(0, 2.0**-200)])
+        for coefficient in reversed(known):
+            value = value * v + coefficient
+        return value
+
+    return function
 
 
-def _tanh_gap(v: Real) -> Real:
-    """(u - tanh u) / u^3 as a function of v = u^2."""
-    if v < mpmath.mpf(10) ** -20:
-        return mpmath.mpf(1) / 3 - 2 * v / 15
-    u = mp.sqrt(v)
-    return (u - mp.tanh(u)) / u**3
+_EXP = _series(fmpq(1, math.factorial(k + 2)) for k in range(60))
+_LOG1P = _series(fmpq((-1) ** k, k + 3) for k in range(_TERMS))
+_SINE = _series(fmpq((-1) ** (k + 1), math.factorial(2 * k + 3)) for k in range(40))
+_COSINE = _series(fmpq((-1) ** k, math.factorial(2 * k + 4)) for k in range(40))
+_SINC = _series(fmpq((-1) ** k, math.factorial(2 * k + 1)) for k in range(40))
+_COS = _series(fmpq((-1) ** k, math.factorial(2 * k)) for k in range(40))
+_EXPM1_RATIO = _series(fmpq(1, math.factorial(k + 1)) for k in range(60))
+_LOG1P_RATIO = _series(fmpq((-1) ** k, k + 1) for k in range(_TERMS))
+_ERF = _series(fmpq((-1) ** k, math.factorial(k) * (2 * k + 1)) for k in range(120))
+_EXPM1_GAP = _series(fmpq(k + 1, math.factorial(k + 2)) for k in range(64))
+_SINE_GAP = _series(fmpq((-1) ** k, math.factorial(2 * k + 3)) for k in range(40))
 
 
-def _sine_gap(v: Real) -> Real:
-    """(u - sin u) / u^3 as a function of v = u^2."""
-    return mp.fsum((-v) ** k / mp.factorial(2 * k + 3) for k in range(40))
+def _tanh_gap() -> Function:
+    """(u - tanh u) / u^3 as a series in u^2."""
+    terms = 2 * _TERMS
+    before, ctx.cap = ctx.cap, terms
+    odd = fmpq_series([0 if k % 2 == 0 else fmpq(1, math.factorial(k)) for k in range(terms)], terms)
+    even = fmpq_series([fmpq(1, math.factorial(k)) if k % 2 == 0 else 0 for k in range(terms)], terms)
+    tanh = odd / even
+    ctx.cap = before
+    return _series(-tanh[2 * k + 3] for k in range(_TERMS - 4))
 
 
-def _expm1_gap(u: Real) -> Real:
-    """(u exp(u) - expm1(u)) / u^2, whose Taylor coefficients are (k + 1) / (k + 2)!."""
-    return mp.fsum((k + 1) * u**k / mp.factorial(k + 2) for k in range(64))
+def _erfcx(centre: Fraction) -> Function:
+    """(u + k) / 2 exp(u^2) erfc(u) as a function of t."""
+    k = fmpq(centre.numerator, centre.denominator)
+
+    def function(t: arb_series) -> arb_series:
+        u = k * (1 + t) / (1 - t)
+        return (u * u).exp() * u.erfc() * (u + k) / 2
+
+    return function
 
 
-# name, function, interval of the polynomial's variable, bounds of |u|, degree by format
-CORES: tuple[tuple[str, Callable[[Real], Real], tuple[Real, Real], dict[str, int]], ...] = (
-    ("erfcx", _erfcx, (-1, mpmath.mpf(25) / 31), {"float32": 11, "float64": 26}),
-    ("erf", _erf, (0, 1), {"float32": 7, "float64": 13}),
-    ("expm1_gap", _expm1_gap, (-1, 1), {"float32": 9, "float64": 16}),
-    ("sine_gap", _sine_gap, (0, 1), {"float32": 4, "float64": 8}),
-    ("tanh_gap", _tanh_gap, (0, 1), {"float32": 8, "float64": 17}),
+def _normal(centre: Fraction) -> Function:
+    """(m + k) / 2 exp(m^2 / 2) Phi(-m), Phi the normal distribution function, as a function of t."""
+    k = fmpq(centre.numerator, centre.denominator)
+
+    def function(t: arb_series) -> arb_series:
+        m = k * (1 + t) / (1 - t)
+        return (m * m / 2).exp() * (m * (1 / arb(2).sqrt())).erfc() * (m + k) / 4
+
+    return function
+
+
+def _inverse(function: Function) -> Function:
+    return lambda v: _ONE / function(v)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a core approximates on which interval, relative to what; `upper` by bits where it depends on them."""
+
+    name: str
+    function: Function
+    weight: Function
+    lower: Fraction
+    upper: Callable[[int], Fraction]
+    reach: Callable[[int], Fraction]
+    centre: Fraction = Fraction(0)
+
+
+def _rational(centre: Fraction, reach: Callable[[int], Fraction]) -> Callable[[int], Fraction]:
+    return lambda bits: (reach(bits) - centre) / (reach(bits) + centre)
+
+
+def _fixed(value: Fraction | int) -> Callable[[int], Fraction]:
+    return lambda bits: Fraction(value)
+
+
+def _by_range(narrow: Fraction, wide: Fraction) -> Callable[[int], Fraction]:
+    """`narrow` for results with the exponents of float32, `wide` for those of float64."""
+    return lambda bits: wide if bits > 40 else narrow
+
+
+_HALF_LOG2 = Fraction(347, 1000)  # log(2)/2, and room for a rounded choice of the multiple
+_ROOT_HALF, _ROOT_TWO = Fraction(7071, 10000) - 1, Fraction(14143, 10000) - 1
+_QUARTER_PI_SQUARED = Fraction(62, 100)
+_ERFCX_REACH = _by_range(Fraction(21, 2), Fraction(28))
+_NORMAL_REACH = _by_range(Fraction(57, 4), Fraction(77, 2))
+_UNIT = _fixed(1)
+_TWO, _ROOT = Fraction(2), Fraction(3, 2)
+
+ROWS: tuple[Row, ...] = (
+    # exp(r) = 1 + r + r^2 P(r), and expm1 without the 1
+    Row("exp", _EXP, lambda r: r * r / r.exp(), -_HALF_LOG2, _fixed(_HALF_LOG2), _fixed(_HALF_LOG2)),
+    Row("expm1", _EXP, lambda r: r / _EXPM1_RATIO(r), -_HALF_LOG2, _fixed(_HALF_LOG2), _fixed(_HALF_LOG2)),
+    # log(1 + f) = f - f^2/2 + f^3 P(f)
+    Row("log1p", _LOG1P, lambda f: f * f / _LOG1P_RATIO(f), _ROOT_HALF, _fixed(_ROOT_TWO), _fixed(_ROOT_TWO)),
+    # sin(r) = r + r^3 P(r^2); cos(r) = 1 - r^2/2 + r^4 P(r^2)
+    Row("sine", _SINE, lambda v: v / _SINC(v), Fraction(0), _fixed(_QUARTER_PI_SQUARED), _fixed(Fraction(4, 5))),
+    Row("cosine", _COSINE, lambda v: v * v / _COS(v), Fraction(0), _fixed(_QUARTER_PI_SQUARED), _fixed(Fraction(4, 5))),
+    # the normal tail and the complementary error function, freed of their exponentials, in t = (u - k) / (u + k)
+    Row(
+        "normal",
+        _normal(_TWO),
+        _inverse(_normal(_TWO)),
+        Fraction(-1),
+        _rational(_TWO, _NORMAL_REACH),
+        _NORMAL_REACH,
+        _TWO,
+    ),
+    Row(
+        "erfcx",
+        _erfcx(_ROOT),
+        _inverse(_erfcx(_ROOT)),
+        Fraction(-1),
+        _rational(_ROOT, _ERFCX_REACH),
+        _ERFCX_REACH,
+        _ROOT,
+    ),
+    # erf(u) = u P(u^2) (times 2/sqrt(pi)), and differences that would cancel, in u or u^2
+    Row("erf", lambda v: _ERF(v) * (2 / arb.pi().sqrt()), _inverse(_ERF), Fraction(0), _UNIT, _UNIT),
+    Row("expm1_gap", _EXPM1_GAP, _inverse(_EXPM1_GAP), Fraction(-1), _UNIT, _UNIT),
+    Row("sine_gap", _SINE_GAP, _inverse(_SINE_GAP), Fraction(0), _UNIT, _UNIT),
+    Row("tanh_gap", _tanh_gap(), _inverse(_tanh_gap()), Fraction(0), _UNIT, _UNIT),
 )
-UPPER: dict[str, Any] = {
-    "erfcx": {"float32": 10.5, "float64": 28.0},
-    "erf": 1.0,
-    "expm1_gap": 1.0,
-    "sine_gap": 1.0,
-    "tanh_gap": 1.0,
-}
-
-
-def interpolant(f: Callable[[Real], Real], a: Real, b: Real, degree: int) -> list[Real]:
-    """Monomial coefficients, lowest first, of the polynomial through the Chebyshev nodes of [a, b]."""
-    n = degree + 1
-    nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * n)) for k in range(n)]
-    values = [f((a + b) / mpmath.mpf(2) + (b - a) * node / 2) for node in nodes]
-    weights = [
-        mp.fsum(values[k] * mp.cos(j * mp.pi * (2 * k + 1) / (2 * n)) for k in range(n)) * 2 / n for j in range(n)
-    ]
-    weights[0] /= 2
-    # sum of weights[j] T_j(s) with s = (2 v - a - b) / (b - a), expanded in v
-    scale, shift = mpmath.mpf(2) / (b - a), -mpmath.mpf(a + b) / (b - a)
-    previous, current = [mpmath.mpf(1)], [shift, scale]
-    total = [mpmath.mpf(0)] * n
-    for j, weight in enumerate(weights):
-        polynomial = previous if j == 0 else current
-        for index, coefficient in enumerate(polynomial):
-            total[index] += weight * coefficient
-        if j >= 1:
-            following = [mpmath.mpf(0)] * (len(current) + 1)
-            for index, coefficient in enumerate(current):
-                following[index] += 2 * shift * coefficient
-                following[index + 1] += 2 * scale * coefficient
-            for index, coefficient in enumerate(previous):
-                following[index] -= coefficient
-            previous, current = current, following
-    return total
-
-
-def rounded(value: Real, precision: int) -> float:
-    """Nearest number of `precision` bits."""
-    with mp.workprec(precision):
-        return float(+value)
-
-
-def relative_error(f: Callable[[Real], Real], coefficients: list[float], a: Real, b: Real) -> float:
-    """Largest relative error of the polynomial on a grid of 4,001 points."""
-    worst = mpmath.mpf(0)
-    for index in range(4001):
-        v = a + (b - a) * mpmath.mpf(index) / 4000
-        exact = f(v)
-        value = mp.polyval([mpmath.mpf(c) for c in reversed(coefficients)], v)
-        worst = max(worst, abs(value - exact) / abs(exact))
-    return float(mp.nstr(worst, 3))
 
 
 def tables() -> str:
@@ -121,27 +167,36 @@ def tables() -> str:
         "",
         "CORES = (",
     ]
-    with mp.workdps(80):
-        for name, function, (a, b), degrees in CORES:
-            for form, degree in degrees.items():
-                precision = {"float32": 24, "float64": 53}[form]
-                upper = UPPER[name] if isinstance(UPPER[name], float) else UPPER[name][form]
-                end = (upper - CENTRE) / mpmath.mpf(upper + CENTRE) if name == "erfcx" else b
-                coefficients = [rounded(c, precision) for c in interpolant(function, mpmath.mpf(a), end, degree)]
-                error = relative_error(function, coefficients, mpmath.mpf(a), end)
-                lines += [
-                    "    Core(",
-                    f'        name="{name}",',
-                    f'        format="{form}",',
-                    f"        upper={upper},",
-                    f"        centre={float(CENTRE) if name == 'erfcx' else 0.0},",
-                    f"        relative_error={error!r},",
-                    "        coefficients=(",
-                    *(f'            float.fromhex("{c.hex()}"),' for c in coefficients),
-                    "        ),",
-                    "    ),",
-                ]
+    for row in ROWS:
+        for form, bits in SIZES:
+            coefficients, error = core(row, bits, PRECISION[form])
+            lines += [
+                "    Core(",
+                f'        name="{row.name}",',
+                f'        format="{form}",',
+                f"        bits={bits},",
+                f"        upper={float(row.reach(bits))},",
+                f"        centre={float(row.centre)},",
+                f"        relative_error={error:.3e},",
+                "        coefficients=(",
+                *(f"            (float.fromhex({high.hex()!r}), float.fromhex({low.hex()!r})),".replace("'", '"')
+                  for high, low in coefficients),
+                "        ),",
+                "    ),",
+            ]  # fmt: skip
     return "\n".join([*lines, ")", ""])
+
+
+def core(row: Row, bits: int, precision: int) -> tuple[tuple[tuple[float, float], ...], float]:
+    """Coefficients of the lowest degree that reaches the bits, and the certified bound of their error."""
+    problem = Problem(row.function, row.weight, row.lower, row.upper(bits))
+    for degree in range(2, 48):
+        if leveled_error(problem, degree) < 2.0**-bits:
+            coefficients = polynomial(problem, degree, precision)
+            error = certified_error(problem, coefficients)
+            if error < 2.0**-bits:
+                return coefficients, error
+    raise AssertionError(f"no polynomial of degree below 48 reaches {bits} bits for {row.name}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ header that stands in for CUDA, so that its logic is tested where there is no GP
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,11 @@ import numpy as np
 
 from relusym.errors import InvalidRequest, Missing
 from relusym.floats import FORMATS, Format, format_of
+from relusym_codegen import compilers
 from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import OPERATIONS, Let, Program
-from relusym_codegen.target import Header, Target
+from relusym_codegen.target import Header, Target, goal_of
 from relusym_codegen.templates import template
 
 _COMMON = {
@@ -30,7 +28,6 @@ _COMMON = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
-    "div": "{0} / {1}",
     "max": "{0} < {1} ? {1} : {0}",
     "min": "{0} > {1} ? {1} : {0}",
     "lt": "{0} < {1}",
@@ -43,7 +40,6 @@ _COMMON = {
 }
 _LIBRARY = {
     "abs": "fabs",
-    "sqrt": "sqrt",
     "exp": "exp",
     "expm1": "expm1",
     "log": "log",
@@ -54,20 +50,34 @@ _LIBRARY = {
     "sin": "sin",
     "cos": "cos",
     "atan": "atan",
-    "erf": "erf",
-    "erfc": "erfc",
 }
+
+
+def _wrapping(signed: str, unsigned: str) -> dict[str, str]:
+    """Integer operations through unsigned integers, whose overflow C++ defines."""
+    operators = {"iadd": "+", "isub": "-", "shl": "<<"}
+    rows = {name: f"({signed})(({unsigned}){{0}} {operator} ({unsigned}){{1}})" for name, operator in operators.items()}
+    return {**rows, "iand": "{0} & {1}", "shr": "{0} >> {1}"}
+
 
 ROWS: dict[str, dict[str, str]] = {
     "float32": {
         **_COMMON,
+        **_wrapping("int", "unsigned int"),
         **{operation: f"{name}f({{0}})" for operation, name in _LIBRARY.items()},
         "pow": "powf({0}, {1})",
+        "fma": "__fmaf_rn({0}, {1}, {2})",
+        "bits": "__float_as_int({0})",
+        "from_bits": "__int_as_float({0})",
     },
     "float64": {
         **_COMMON,
+        **_wrapping("long long", "unsigned long long"),
         **{operation: f"{name}({{0}})" for operation, name in _LIBRARY.items()},
         "pow": "pow({0}, {1})",
+        "fma": "__fma_rn({0}, {1}, {2})",
+        "bits": "__double_as_longlong({0})",
+        "from_bits": "__longlong_as_double({0})",
     },
 }
 """By work format: a float32 program must not hold one double."""
@@ -81,6 +91,11 @@ def _literal(work: Format) -> Callable[[float], str]:
 
     def text(value: float) -> str:
         single = work.name == "float32"
+        if isinstance(value, int):
+            digits = str(value) if single else f"{value}ll"
+            if value == -(2 ** (work.bits - 1)):
+                digits = f"({value + 1}{'' if single else 'll'} - 1)"
+            return f"({digits})" if value < 0 else digits
         if value != value:
             return "__int_as_float(0x7fc00000)" if single else "__longlong_as_double(0x7ff8000000000000ll)"
         if abs(value) == float("inf"):
@@ -99,9 +114,10 @@ def _render(header: Header, program: Program) -> str:
     work = program.work_format
     scalar = _TYPES[work.name]
 
+    kinds = {"float": scalar, "mask": "bool", "int": "int" if work.bits == 32 else "long long"}
+
     def statement(let: Let, place: str, expression: str) -> str:
-        kind = "bool" if OPERATIONS[let.operation].yields_mask else scalar
-        return f"const {kind} {place} = {expression};"
+        return f"const {kinds[OPERATIONS[let.operation].yields]} {place} = {expression};"
 
     lines, outputs = emit(program, rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names())
     lines += [f"*{name} = {value};" for name, value in zip(header.outputs, outputs, strict=True)]
@@ -185,15 +201,7 @@ def _module(kernel: Kernel) -> dict[str, Any]:
     return module
 
 
-def compiler() -> str:
-    """The C++ compiler of this machine; raises `Missing` where there is none."""
-    for name in ("c++", "g++", "clang++"):
-        if found := shutil.which(name):
-            return found
-    raise Missing("no C++ compiler was found (c++, g++ or clang++); install one to run CUDA text on the CPU")
-
-
-FLAGS = ("-std=gnu++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-fast-math", "-w")
+FLAGS = ("-std=gnu++17", "-O1", "-ffp-contract=off", "-fno-fast-math", "-w")
 """No contraction and no fast-math: the arithmetic of the text is the arithmetic that runs."""
 
 
@@ -202,20 +210,11 @@ def load_on_cpu(kernels: Sequence[Kernel]) -> list[Callable[..., Any]]:
 
     Raises `Missing` where there is no C++ compiler.
     """
-    tool = compiler()
     unit = template("cuda_unit.jinja").render(
         shim=Path(__file__).with_name("cuda_shim.h").read_text(encoding="utf-8"),
         kernels=[(kernel, kernel.device_source, _parameters(kernel)) for kernel in kernels],
     )
-    with tempfile.TemporaryDirectory(prefix="relusym-") as folder:
-        text, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
-        text.write_text(unit, encoding="utf-8")
-        done = subprocess.run(
-            [tool, *FLAGS, "-o", str(library), str(text)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"{tool} rejects generated code; this is a bug of relusym\n{done.stderr[:4000]}")
-        loaded = ctypes.CDLL(str(library))
+    loaded = compilers.library(unit, flags=FLAGS, language="c++", tuned=False, keep=False)
     return [_bound(loaded, kernel) for kernel in kernels]
 
 
@@ -278,8 +277,8 @@ TARGET = Target(
     name="cuda",
     dtypes=("float16", "bfloat16", "float32", "float64"),
     rows=ROWS,
-    native=frozenset({"erf", "erfc"}),
     work_formats=_work_formats,
+    goal=goal_of,
     render=_render,
     load=_load,
 )

@@ -24,6 +24,10 @@ template <typename To, typename From> static inline To relusym_cast(From from)
 static inline float __uint_as_float(unsigned int bits) { return relusym_cast<float>(bits); }
 static inline float __int_as_float(int bits) { return relusym_cast<float>(bits); }
 static inline unsigned int __float_as_uint(float value) { return relusym_cast<unsigned int>(value); }
+static inline int __float_as_int(float value) { return relusym_cast<int>(value); }
+static inline long long __double_as_longlong(double value) { return relusym_cast<long long>(value); }
+static inline float __fmaf_rn(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+static inline double __fma_rn(double a, double b, double c) { return __builtin_fma(a, b, c); }
 static inline double __longlong_as_double(long long bits) { return relusym_cast<double>(bits); }
 
 static inline float relusym_half_to_float(unsigned short bits)
