@@ -317,7 +317,10 @@ def _policy(text: str) -> Any:
 @app.command(epilog="Example: relusym generate gelu --target cuda --computes backward -o gelu_backward.py")
 def generate(
     subject: Subject,
-    target: Annotated[str, typer.Option(help="numpy, c, cuda (or cupy).")] = "numpy",
+    target: Annotated[
+        str | None,
+        typer.Option(help="numpy, c, cuda (or cupy). Default: by the file's suffix, else c where there is a compiler."),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float16, bfloat16, float32 or float64.")] = "float32",
     computes: Annotated[
         str,
@@ -339,7 +342,8 @@ def generate(
 ) -> None:
     """Generate a kernel: a stand-alone module; for c, FILE.c and FILE.h; into FILE.cu, the CUDA text alone."""
     with _plain_errors():
-        kernel = _kernel(subject, target, dtype, computes, accuracy, values, arguments, subgradient)
+        language = target or _target_of(check or output)
+        kernel = _kernel(subject, language, dtype, computes, accuracy, values, arguments, subgradient)
         if check is not None:
             _compare(_files(check, kernel))
         elif output is not None:
@@ -352,9 +356,14 @@ def generate(
             sys.stdout.write(str(kernel))
 
 
+def _target_of(path: Path | None) -> str | None:
+    """The target whose files have the suffix of this one."""
+    return {".py": "numpy", ".c": "c", ".cu": "cuda"}.get(path.suffix) if path is not None else None
+
+
 def _kernel(
     subject: str,
-    target: str,
+    target: str | None,
     dtype: str,
     computes: str,
     accuracy: str,

@@ -34,7 +34,7 @@ COMPUTES = (
 )
 ACCURACIES = ("precise", "fast")
 
-LABELS = {"cuda": "logic on the CPU; CUDA's math library and the GPU were not run"}
+LABELS = {"cuda": "run on the CPU, where its arithmetic is the same; the GPU was not run"}
 """What a verdict on a target does not prove."""
 
 

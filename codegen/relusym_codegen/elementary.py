@@ -175,8 +175,9 @@ def expm1(c: Context, u: Pair, within: Range, *, double: bool) -> Pair:
     if low < 1.5 * deepest:
         u = _clamped(b, "max", u, _round_number(deepest))
     tall = high > (work.max_exponent - 1) * math.log(2)
-    if tall and high > 1.01 * work.max_exponent * math.log(2):
-        u = _clamped(b, "min", u, _round_number(1.02 * (work.max_exponent + 1) * math.log(2)))
+    if tall and high > (work.max_exponent + 1.4) * math.log(2):
+        # beyond overflow, but not so far that half of 2^k has no exponent
+        u = _clamped(b, "min", u, nearest(sympy.Rational((work.max_exponent + 1.3) * math.log(2)), work))
     # half of it where 2^k itself may overflow
     bias = work.max_exponent - 1 if tall else work.max_exponent
     one = 0.5 if tall else 1.0

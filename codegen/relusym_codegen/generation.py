@@ -20,6 +20,7 @@ from relusym.activations import named
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Format, all_values, format_of, ulp
+from relusym_codegen import compilers
 from relusym_codegen.arithmetic import Goal
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.lowering import Lowered, lower, sample
@@ -35,7 +36,7 @@ class UnsafeKernel(UserWarning):
 
 def generate(
     activation: str | Activation,
-    target: str = "numpy",
+    target: str | None = None,
     dtype: str = "float32",
     computes: str = "forward",
     accuracy: str = "precise",
@@ -45,7 +46,8 @@ def generate(
 ) -> Kernel:
     """A kernel for one activation, target, dtype and quantity.
 
-    `activation` is a name of the catalogue or an `Activation`; `parameters` are exact values ('0.1' is 1/10).
+    `activation` is a name of the catalogue or an `Activation`; `target` is "numpy", "c" or "cuda", by default "c" where
+    there is a C compiler and "numpy" where there is none. `parameters` are exact values ('0.1' is 1/10).
     `arguments` names the parameters passed at each call instead of being folded into the text; by default those
     that are learnable. `accuracy` is "precise" (one rounding from a wider work format where there is one) or
     "fast". Warns `UnsafeKernel` where no rewrite is known against an overflow. Raises `InvalidRequest` for a name,
@@ -53,10 +55,10 @@ def generate(
     `InvalidSubgradient` for a choice outside the Clarke interval.
     """
     definition = named(activation) if isinstance(activation, str) else activation
-    language = target_named(target)
+    language = target_named(target or default_target())
     form = format_of(dtype)
     if form.name not in language.dtypes:
-        raise InvalidRequest(f"target {target!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
+        raise InvalidRequest(f"target {language.name!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
     if accuracy not in ACCURACIES:
         raise InvalidRequest(f"accuracy {accuracy!r} is unknown; known: {', '.join(ACCURACIES)}")
     if not definition.name.isascii():
@@ -93,6 +95,11 @@ def generate(
         error=None if language.goal(form, accuracy, form) is None else lowered.error,
         program=lowered.program,
     )
+
+
+def default_target() -> str:
+    """The fastest target that runs on this machine's CPU."""
+    return "numpy" if compilers.available() is None else "c"
 
 
 _ARGUMENT = re.compile(r"(?![tbiv]\d+$)[A-Za-z][A-Za-z0-9_]*")

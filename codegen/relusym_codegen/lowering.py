@@ -182,7 +182,7 @@ def _sample(draft: _Draft, values: Mapping[Symbol, Expr], form: Format) -> dict[
     x = np.unique(np.concatenate([sample(form), *close]).astype(form.dtype))
     x = x[np.isfinite(x)]
     if any(let.operation in ("sin", "cos", "sin_shifted") for let in draft.program.lets):
-        x = x[np.abs(x) <= _SINES_UP_TO]
+        x = x[np.abs(x.astype(np.float64)) <= _SINES_UP_TO]
     parameters = {str(symbol): np.array(float(value)) for symbol, value in values.items()}
     inputs = {"x": x.astype(np.float64), "grad": np.ones(x.shape), **parameters}
     return {name: inputs[name] for name in draft.program.inputs}

@@ -1,0 +1,237 @@
+"""Arithmetic fixed to the bit: what its operations mean, how far its functions are off, and that targets agree."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from relusym_codegen import arithmetic, compilers, elementary, fused, generate
+from relusym_codegen.anchors import anchors
+from relusym_codegen.elementary import Context
+from relusym_codegen.pairs import Pair, fast_two_sum, two_product, two_sum
+from relusym_codegen.program import ARITHMETIC, Builder, Constant, evaluate
+from relusym_codegen.sensitivity import sensitivity
+from sympy import Symbol, exp
+
+from relusym.activations import NAMES
+from relusym.floats import FORMATS, all_values, to_bits
+
+F16, F32, F64 = (FORMATS[name] for name in ("float16", "float32", "float64"))
+needs_compiler = pytest.mark.skipif(compilers.available() is None, reason="no C compiler was found")
+WIDE = np.longdouble
+needs_longdouble = pytest.mark.skipif(np.finfo(WIDE).nmant < 63, reason="no type wider than float64 to compare with")
+
+
+@given(*(st.floats(width=32, allow_nan=False, allow_infinity=False) for _ in range(3)))
+def test_fma_of_float32_is_the_exact_value_rounded_once(a: float, b: float, c: float) -> None:
+    from fractions import Fraction
+
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    got = float(fused.fma(np.float32(a), np.float32(b), np.float32(c)))
+    if math.isinf(got):
+        assert abs(exact) > Fraction(F32.max)
+        return
+    with np.errstate(over="ignore"):
+        neighbours = [np.nextafter(np.float32(got), np.float32(side)) for side in (np.inf, -np.inf)]
+    for other in neighbours:
+        if np.isfinite(other):
+            assert abs(exact - Fraction(got)) <= abs(exact - Fraction(float(other)))
+
+
+@given(*(st.floats(-1e100, 1e100) for _ in range(3)))
+def test_fma_of_float64_is_the_exact_value_rounded_once(a: float, b: float, c: float) -> None:
+    from fractions import Fraction
+
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    if not (2.0**-900 < abs(a * b) < 2.0**1000) or (exact and abs(exact) < Fraction(2) ** -960):
+        return
+    assert float(fused.fma(a, b, c)) == float(exact)
+
+
+@pytest.mark.parametrize("form", [F32, F64], ids=lambda form: form.name)
+def test_sums_and_products_in_two_floats_are_exact(form) -> None:
+    from fractions import Fraction
+
+    random = np.random.default_rng(1)
+    x, y = ((random.standard_normal(200) * 2.0 ** random.integers(-30, 30, 200)).astype(form.dtype) for _ in range(2))
+    larger = np.where(np.abs(x) >= np.abs(y), x, y)
+    smaller = np.where(np.abs(x) >= np.abs(y), y, x)
+    for make, first, second, exactly in (
+        (two_sum, x, y, lambda a, b: a + b),
+        (fast_two_sum, larger, smaller, lambda a, b: a + b),
+        (two_product, x, y, lambda a, b: a * b),
+    ):
+        b = Builder(("x", "y"), form)
+        pair = make(b, "x", "y")
+        high, low = evaluate(b.program(pair.high, pair.low), {"x": first, "y": second})
+        for p, q, h, l in zip(first.tolist(), second.tolist(), high.tolist(), low.tolist(), strict=True):  # noqa: E741
+            assert Fraction(h) + Fraction(l) == exactly(Fraction(p), Fraction(q))
+
+
+CASES = {
+    # name: (function of context and argument, exact function, range, levels that the error table states)
+    "exp": (lambda c, u, d: elementary.exp(c, u, (-80.0, 0.0), double=d), np.exp, (-80, 0)),
+    "expm1": (lambda c, u, d: elementary.expm1(c, u, (-90.0, 0.0), double=d), np.expm1, (-20, -1e-4)),
+    "log1p": (lambda c, u, d: elementary.log1p(c, u, (0.0, 1.0), double=d), np.log1p, (1e-4, 1)),
+    "log": (lambda c, u, d: elementary.log(c, u, (0.0, 1e38), double=d), np.log, (0.01, 50)),
+    "sqrt": (lambda c, u, d: elementary.square_root(c, u, (1e-3, 1e3), double=d), np.sqrt, (0.01, 900)),
+    "sin": (lambda c, u, d: elementary.sine(c, u, eighths=0, double=d), np.sin, (0.01, 60)),
+    "cos": (lambda c, u, d: elementary.sine(c, u, eighths=2, double=d), np.cos, (0.01, 60)),
+    "sin_shifted": (
+        lambda c, u, d: elementary.sine(c, u, eighths=1.0, double=d),
+        lambda v: np.sin(v + np.arctan(WIDE(1))),
+        (0.01, 30),
+    ),
+    "div": (
+        lambda c, u, d: elementary.quotient(c, Pair(1.75), u, (1.0, 2.0), double=d, quick=False),
+        lambda v: WIDE(1.75) / v,
+        (1, 2),
+    ),
+}
+
+
+@needs_longdouble
+@pytest.mark.parametrize("double", [False, True], ids=["single", "double"])
+@pytest.mark.parametrize("form", [F32, F64], ids=lambda form: form.name)
+@pytest.mark.parametrize("name", CASES)
+def test_elementary_functions_are_as_good_as_the_error_table_says(name: str, form, double: bool) -> None:
+    function, exact, (low, high) = CASES[name]
+    b = Builder(("x",), form, arithmetic.NATIVE)
+    value = function(Context(b, form), Pair("x"), double)
+    program = b.program(value.high, 0.0 if value.low is None else value.low)
+    assert {let.operation for let in program.lets} <= ARITHMETIC
+    x = np.linspace(low, high, 40_001).astype(form.dtype)
+    got = sum(part.astype(WIDE) for part in evaluate(program, {"x": x}))
+    want = exact(x.astype(WIDE))
+    error = np.abs(got - want) / np.abs(want) * WIDE(2) ** form.precision
+    allowed = arithmetic._ERRORS[name][arithmetic.DOUBLE if double else arithmetic.SINGLE]
+    if form is F64:
+        allowed += 2.0**-8  # the wide type has eleven bits more than float64
+        if name == "sin_shifted":
+            want, error = want[x < 2], error[x < 2]  # and loses them near the roots of a shifted sine
+    assert float(np.max(np.where(np.abs(want) < 2.0**-100, 0, error))) <= allowed
+
+
+@pytest.mark.parametrize(("name", "at", "wanted"), [
+    ("exp", -np.inf, 0.0), ("exp", np.inf, np.inf), ("expm1", -np.inf, -1.0), ("expm1", np.inf, np.inf),
+    ("log", 0.0, -np.inf), ("log", np.inf, np.inf), ("log", -1.0, np.nan), ("log1p", -1.0, -np.inf),
+    ("log1p", np.inf, np.inf), ("sqrt", np.inf, np.inf), ("sqrt", 0.0, 0.0), ("sqrt", -1.0, np.nan),
+    ("sin", np.inf, np.nan), ("exp", np.nan, np.nan), ("log", np.nan, np.nan), ("sqrt", np.nan, np.nan),
+])  # fmt: skip
+@pytest.mark.parametrize("form", [F32, F64], ids=lambda form: form.name)
+def test_special_values_of_elementary_functions(name: str, at: float, wanted: float, form) -> None:
+    b = Builder(("x",), form, arithmetic.NATIVE)
+    goal = arithmetic.Goal(form, (4.0,))
+    (made,) = arithmetic.arithmetic(b.program(b(name, "x")), {"x": np.linspace(0.5, 2, 50)}, goal)
+    with np.errstate(all="ignore"):
+        (got,) = evaluate(made.program, {"x": np.array([at], form.dtype)})
+    np.testing.assert_array_equal(got, [wanted])
+
+
+@pytest.mark.parametrize("name", ["div", "sqrt", "log"])
+def test_operands_of_every_size_are_met(name: str) -> None:
+    b = Builder(("x",), F32, arithmetic.NATIVE)
+    operands = (1.0, "x") if name == "div" else ("x",)
+    (made,) = arithmetic.arithmetic(
+        b.program(b(name, *operands)), {"x": np.linspace(0.5, 2, 50)}, arithmetic.Goal(F32, (4.0,))
+    )
+    x = np.array([2.0**e * m for e in range(-149, 128) for m in (1.0, 1.5)], np.float32)
+    with np.errstate(all="ignore"):
+        (got,) = evaluate(made.program, {"x": x})
+        want = {"div": lambda v: 1 / v, "sqrt": np.sqrt, "log": np.log}[name](x.astype(np.float64)).astype(np.float32)
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    spacing = np.spacing(np.abs(want[finite]))
+    assert np.all(np.abs(got[finite].astype(np.float64) - want[finite]) <= 2 * spacing)
+
+
+def test_a_rounding_that_matters_is_found_and_kept_in_two_floats() -> None:
+    b = Builder(("x",), F32, arithmetic.NATIVE)
+    square = b("mul", b("mul", "x", "x"), -0.5)
+    program = b.program(b("exp", square))
+    x = np.linspace(-12, 12, 999)
+    table = sensitivity(program, {"x": x}, F32)
+    names = [let.operation for let in program.lets]
+    # an error of half an ulp of x^2 at 12 moves exp(-x^2/2) by some 72 relative half ulps
+    assert 30 < np.max(table.relative[names.index("mul")]) < 80
+    chosen = arithmetic.levels(program, table, F32, 4.0)
+    assert chosen[names.index("mul")] == arithmetic.DOUBLE
+    cheap = arithmetic.levels(program, table, F32, 1000.0)
+    assert set(cheap) == {arithmetic.QUICK}
+
+
+def test_an_anchor_keeps_the_digits_at_a_root() -> None:
+    x = Symbol("x", real=True)
+    formula = exp(x) - 3  # root at log(3)
+    points = np.linspace(0, 2, 401)
+    b = Builder(("x",), F32, arithmetic.NATIVE)
+    plain = b.program(b("sub", b("exp", "x"), 3.0))
+    goal = arithmetic.Goal(F32, (4.0,))
+    (anchor,) = anchors(
+        formula,
+        x,
+        points,
+        lambda at: arithmetic.error_at_level(plain, at, goal),
+        tolerable=8.0,
+        work=F32,
+        result=F32,
+    )
+    assert anchor.root == np.float32(math.log(3))
+    assert isinstance(anchor.root, Constant)
+    assert anchor.root.low != 0
+    b = Builder(("x",), F32, arithmetic.NATIVE)
+    program = b.program(anchor.select(b, "x", b("sub", b("exp", "x"), 3.0), ()))
+    near = np.float32(math.log(3)) + np.arange(-50, 51, dtype=np.float32) * np.float32(2.0**-23)
+    (made,) = arithmetic.arithmetic(program, {"x": np.concatenate([points, near]).astype(np.float64)}, goal)
+    (got,) = evaluate(made.program, {"x": near})
+    want = np.expm1(near.astype(WIDE) - np.log(WIDE(3))) * 3
+    if np.finfo(WIDE).nmant >= 63:
+        assert np.max(np.abs((got - want) / want)) < 4 * 2.0**-24
+
+
+@pytest.mark.parametrize("target", ["c", "cuda"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_catalogue_needs_no_function_of_the_platform(name: str, target: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel = generate(name, target, "float32", "derivative", "fast")
+    assert kernel.foreign == ()
+    assert {let.operation for let in kernel.program.lets} <= ARITHMETIC
+
+
+def test_a_function_without_a_core_is_named() -> None:
+    from relusym import parse
+
+    assert generate(parse("atan(x)"), "c").foreign == ("atan",)
+
+
+def same_bits(got: np.ndarray, want: np.ndarray) -> None:
+    got, want = np.asarray(got), np.asarray(want)
+    nan = np.isnan(got.astype(np.float64)) & np.isnan(want.astype(np.float64))
+    np.testing.assert_array_equal(np.where(nan, 0, to_bits(got)), np.where(nan, 0, to_bits(want)))
+
+
+@needs_compiler
+@pytest.mark.parametrize("computes", ["forward", "derivative"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", ["gelu", "silu", "mish", "softplus", "tanh", "squareplus", "snake", "selu"])
+def test_c_cuda_and_evaluate_give_the_same_bits(name: str, dtype: str, computes: str) -> None:
+    form = FORMATS[dtype]
+    c, cuda = (generate(name, target, dtype, computes, "fast", arguments=()) for target in ("c", "cuda"))
+    assert c.program == cuda.program
+    if form.bits == 16:
+        x = all_values(form)
+    else:
+        random = np.random.default_rng(3)
+        with np.errstate(over="ignore"):
+            wide = random.standard_normal(4000) * 2.0 ** random.integers(-130, 120, 4000)
+            x = np.concatenate([np.linspace(-20, 20, 8001), wide, [0.0, -0.0, np.inf, -np.inf, np.nan]]).astype(
+                form.dtype
+            )
+    on_cpu = c.load()(x)
+    same_bits(on_cpu, cuda.load(on="cpu")(x))
+    if form.bits > 16:
+        with np.errstate(all="ignore"):
+            same_bits(on_cpu, evaluate(c.program, {"x": x})[0])
