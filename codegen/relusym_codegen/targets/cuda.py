@@ -38,19 +38,8 @@ _COMMON = {
     "ne": "{0} != {1}",
     "select": "{0} ? {1} : {2}",
 }
-_LIBRARY = {
-    "abs": "fabs",
-    "exp": "exp",
-    "expm1": "expm1",
-    "log": "log",
-    "log1p": "log1p",
-    "tanh": "tanh",
-    "sinh": "sinh",
-    "cosh": "cosh",
-    "sin": "sin",
-    "cos": "cos",
-    "atan": "atan",
-}
+_LIBRARY = ("sinh", "cosh", "atan")
+"""Functions without a core, left to CUDA's library."""
 
 
 def _wrapping(signed: str, unsigned: str) -> dict[str, str]:
@@ -63,8 +52,9 @@ def _wrapping(signed: str, unsigned: str) -> dict[str, str]:
 ROWS: dict[str, dict[str, str]] = {
     "float32": {
         **_COMMON,
+        "abs": "fabsf({0})",
         **_wrapping("int", "unsigned int"),
-        **{operation: f"{name}f({{0}})" for operation, name in _LIBRARY.items()},
+        **{name: f"{name}f({{0}})" for name in _LIBRARY},
         "pow": "powf({0}, {1})",
         "fma": "__fmaf_rn({0}, {1}, {2})",
         "bits": "__float_as_int({0})",
@@ -72,8 +62,9 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "float64": {
         **_COMMON,
+        "abs": "fabs({0})",
         **_wrapping("long long", "unsigned long long"),
-        **{operation: f"{name}({{0}})" for operation, name in _LIBRARY.items()},
+        **{name: f"{name}({{0}})" for name in _LIBRARY},
         "pow": "pow({0}, {1})",
         "fma": "__fma_rn({0}, {1}, {2})",
         "bits": "__double_as_longlong({0})",
