@@ -383,9 +383,11 @@ class _Writer:
         if tame or (value.low is None and plain):
             return value
         if value.low is not None:
-            return Pair(value.high, b("select", b("eq", value.low, value.low), value.low, 0.0))
+            known = b("lt", b("abs", value.low), math.inf)
+            return Pair(value.high, b("select", known, value.low, 0.0))
         alone = b(let.operation, *(pair.high for pair in operands)) if let.operation in ARITHMETIC else value.high
-        return Pair(b("select", b("eq", value.high, value.high), value.high, alone))
+        # an infinite rest beside a finite product would make an infinity of its own sign
+        return Pair(b("select", b("lt", b("abs", alone), math.inf), value.high, alone))
 
     def _ordered(self, let: Let) -> bool:
         first, second = (magnitudes(self.within(operand)) for operand in let.operands)
@@ -454,7 +456,12 @@ class _Writer:
     def _div(self, let: Let, operands: list[Pair], level: int) -> Pair:
         dividend, divisor = operands
         within = self.within(let.operands[1])
-        return elementary.quotient(self.c, dividend, divisor, within, double=level == DOUBLE, quick=level == QUICK)
+        tame = (
+            magnitudes(self.within(let.operands[0]))[1] < math.inf and magnitudes(self.within(let.name))[1] < math.inf
+        )
+        return elementary.quotient(
+            self.c, dividend, divisor, within, double=level == DOUBLE, quick=level == QUICK, tame=tame
+        )
 
     def _sqrt(self, let: Let, operands: list[Pair], level: int) -> Pair:
         return elementary.square_root(self.c, operands[0], self.within(let.operands[0]), double=level == DOUBLE)

@@ -171,8 +171,9 @@ def expm1(c: Context, u: Pair, within: Range, *, double: bool) -> Pair:
     """The exponential less 1, as 2^k (r + r^2 P(r)) + (2^k - 1)."""
     b, work = c.b, c.work
     low, high = within
-    deepest = -(work.precision + 3) * math.log(2) * 1.2
-    if low < 1.5 * deepest:
+    # in two floats the rest of -1 is exp(u), as far as it goes
+    deepest = -(work.max_exponent - 4) * math.log(2) if double else -(work.precision + 3) * math.log(2) * 1.2
+    if low < (deepest if double else 1.5 * deepest):
         u = _clamped(b, "max", u, _round_number(deepest))
     tall = high > (work.max_exponent - 1) * math.log(2)
     if tall and high > (work.max_exponent + 1.4) * math.log(2):
@@ -337,8 +338,11 @@ def reciprocal(c: Context, v: Operand, *, quick: bool) -> Operand:
     return y
 
 
-def quotient(c: Context, a: Pair, v: Pair, within: Range, *, double: bool, quick: bool) -> Pair:
-    """A / v by the reciprocal, corrected by its residual; `within` is the range of v."""
+def quotient(c: Context, a: Pair, v: Pair, within: Range, *, double: bool, quick: bool, tame: bool = True) -> Pair:
+    """The quotient a / v by the reciprocal, corrected by its residual; `within` is the range of v.
+
+    `tame` says that neither the dividend nor the result is infinite, so that the residual is a number.
+    """
     b, work = c.b, c.work
     if c.division and not double and a.low is None and v.low is None:
         return Pair(b("div", a.high, v.high))
@@ -365,6 +369,10 @@ def quotient(c: Context, a: Pair, v: Pair, within: Range, *, double: bool, quick
             if v.low is not None:
                 residual = b("fma", b("neg", q), v.low, residual)
             value = fast_two_sum(b, q, b("mul", residual, y)) if double else Pair(b("fma", residual, y, q))
+            if not tame:
+                finite = b("lt", b("abs", q), math.inf)
+                low = None if value.low is None else b("select", finite, value.low, 0.0)
+                value = Pair(b("select", finite, value.high, q), low)
     if scale is None:
         return value
     value = _scaled(b, value, scale)

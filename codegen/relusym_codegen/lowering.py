@@ -23,10 +23,10 @@ from relusym_codegen.anchors import Anchor, anchors
 from relusym_codegen.arithmetic import NATIVE, Goal, arithmetic, error_at_level
 from relusym_codegen.enclosures import enclosure
 from relusym_codegen.literals import below, is_exact, nearest
-from relusym_codegen.primitives import Hypot, InverseQuadratic
+from relusym_codegen.primitives import Hypot, HypotMean, HypotRatio, InverseQuadratic
 from relusym_codegen.program import Builder, Operand, Program, evaluate
 from relusym_codegen.rewrites import stabilise
-from relusym_codegen.tails import Tail, tail
+from relusym_codegen.tails import Tail, limit_at_infinity, tail
 from relusym_codegen.translation import translate
 
 COMPUTES = (
@@ -504,6 +504,10 @@ class _Assembly:
         scale = _inner_coefficient(expr, self.variable)
         if scale is None:
             return Tail(), sympy.S.One
+        if not expr.atoms(sympy.Function) - expr.atoms(Hypot, HypotMean, HypotRatio, InverseQuadratic):
+            # no threshold fits every value of the arguments; at infinity itself they may agree
+            limits = {limit_at_infinity(expr.subs(dict.fromkeys(free, at)), self.variable, side) for at in (1, 4)}
+            return Tail(limit=limits.pop() if len(limits) == 1 else None), sympy.S.One
         found: dict[float, Tail] = {}
         for value in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4)):
             at = dict.fromkeys(free, value)

@@ -40,7 +40,7 @@ class Tail:
 
 def tail(expr: Expr, variable: Symbol, side: int, form: Format, native: frozenset[str]) -> Tail:
     """The remedy for `expr`, a formula of the stable family, at `side` (+1 or -1) infinity."""
-    limit = _limit(expr, variable, side)
+    limit = limit_at_infinity(expr, variable, side)
     probes = _probes(form)
     wrong = [at for at in probes if not _holds(expr, variable, side * at, form, native)]
     at_infinity = _run(expr, variable, side * np.inf, form, native)
@@ -109,7 +109,7 @@ _FAR = ((600, 900), (40, 60), (8, 12), (4, 5))
 """Pairs of binary exponents at which a limit is read off, the farthest that balls reach first."""
 
 
-def _limit(expr: Expr, variable: Symbol, side: int) -> Expr:
+def limit_at_infinity(expr: Expr, variable: Symbol, side: int) -> Expr:
     """The limit at infinity as balls show it: a number, ±oo, or nan where the function settles nowhere.
 
     Numerical evidence, good enough to choose code by; the judge compares the kernel with the exact limit.
@@ -158,10 +158,10 @@ def _asymptote(expr: Expr, variable: Symbol, side: int, limit: Expr) -> Expr | N
         return None
     if limit not in (sympy.oo, -sympy.oo):
         return limit
-    slope = _limit(expr / variable, variable, side)
+    slope = limit_at_infinity(expr / variable, variable, side)
     if slope in (sympy.oo, -sympy.oo, sympy.nan) or slope == 0:
         return None
-    shift = _limit(expr - slope * variable, variable, side)
+    shift = limit_at_infinity(expr - slope * variable, variable, side)
     return None if shift in (sympy.oo, -sympy.oo, sympy.nan) else slope * variable + shift
 
 

@@ -235,3 +235,28 @@ def test_c_cuda_and_evaluate_give_the_same_bits(name: str, dtype: str, computes:
     if form.bits > 16:
         with np.errstate(all="ignore"):
             same_bits(on_cpu, evaluate(c.program, {"x": x})[0])
+
+
+@needs_compiler
+def test_an_infinite_dividend_is_divided() -> None:
+    softplus = generate("softplus", "c", "float64", arguments=["beta"]).load()
+    assert softplus(np.array([np.inf, -np.inf, 1.7e308]), 1.0).tolist() == [np.inf, 0.0, 1.7e308]
+    celu = generate("celu", "c", "float64", arguments=["alpha"]).load()
+    assert celu(np.array([-np.inf, -1.7e308]), 1.0).tolist() == [-1.0, -1.0]
+
+
+@needs_compiler
+def test_a_rest_that_overflows_before_its_product_does_no_harm() -> None:
+    from relusym import parse
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kernel = generate(parse("x*(1+x**2)/(2+tanh(x))"), "c", "float32", accuracy="fast")
+    assert kernel.load()(np.array([5177225519300608, 3.2e16], np.float32)).tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize("target", ["numpy", pytest.param("c", marks=needs_compiler)])
+def test_no_threshold_is_taken_from_other_values_of_an_argument(target: str) -> None:
+    slope = generate("squareplus", target, "float32", "derivative", "fast", arguments=["b"]).load()
+    x = np.array([1e5, 1e10, np.inf, -np.inf], np.float32)
+    np.testing.assert_allclose(slope(x, np.float32(1e10)), [0.8535534, 1, 1, 0], rtol=1e-6)
