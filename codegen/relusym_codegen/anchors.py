@@ -16,12 +16,14 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import sympy
 from flint import arb, arb_mat, fmpq
 from sympy import Expr, Symbol
 
 from relusym.balls import precision
 from relusym.floats import Format
 from relusym_codegen.enclosures import enclosure
+from relusym_codegen.literals import nearest
 from relusym_codegen.program import Builder, Constant, Operand
 
 Floats = npt.NDArray[np.float64]
@@ -183,13 +185,6 @@ def _misses(expr: Expr, variable: Symbol, root: Fraction, reach: float, coeffici
 
 
 def _constant(value: Fraction, work: Format) -> Constant:
-    high = _nearest(value, work)
-    return Constant(high, _nearest(value - Fraction(high), work))
-
-
-def _nearest(value: Fraction, work: Format) -> float:
-    import sympy
-
-    from relusym_codegen.literals import nearest
-
-    return nearest(sympy.Rational(value.numerator, value.denominator), work)
+    high = nearest(sympy.Rational(value.numerator, value.denominator), work)
+    rest = value - Fraction(high)
+    return Constant(high, nearest(sympy.Rational(rest.numerator, rest.denominator), work))

@@ -19,6 +19,32 @@ TARGETS: Mapping[str, str] = {"numpy": "numpy", "c": "c", "cuda": "cuda", "cupy"
 """Names a user may give, and the file in targets/ that serves each."""
 
 
+C_OPERATORS: Mapping[str, str] = {
+    "neg": "-{0}",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "max": "{0} < {1} ? {1} : {0}",
+    "min": "{0} > {1} ? {1} : {0}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "select": "{0} ? {1} : {2}",
+    "iand": "{0} & {1}",
+    "shr": "{0} >> {1}",
+}
+"""Rows that all languages with the operators of C share, whatever the format."""
+
+
+def wrapping(signed: str, unsigned: str) -> dict[str, str]:
+    """Rows of integer operations, through unsigned integers, whose overflow such languages define."""
+    operators = {"iadd": "+", "isub": "-", "shl": "<<"}
+    return {name: f"({signed})(({unsigned}){{0}} {operator} ({unsigned}){{1}})" for name, operator in operators.items()}
+
+
 @dataclass(frozen=True)
 class Target:
     """A language and a machine.

@@ -226,7 +226,7 @@ def simpler(x: float, form: Format) -> Array:
     ]
     candidates += [
         sign * math.ldexp(1.0, power)
-        for power in np.unique(np.linspace(0, min(exponent, 1023), 65).astype(int)).tolist()
+        for power in {*range(min(exponent, 17)), *np.linspace(0, min(exponent, 1023), 65).astype(int).tolist()}
     ]
     candidates += [sign * value for value in (0.0, 3.0, 5.0, 10.0)]
     with np.errstate(all="ignore"):

@@ -72,3 +72,12 @@ def test_exp_agrees_with_its_polynomial() -> None:
                 * mpmath.polyval([mpmath.mpf(high) + mpmath.mpf(low) for high, low in reversed(core.coefficients)], r)
             )
             assert abs(value / mpmath.exp(r) - 1) <= core.relative_error
+
+
+def test_ball_arithmetic_is_left_as_it_was() -> None:
+    from flint import ctx
+
+    before = ctx.prec, ctx.cap
+    row = ROWS["cosine"]
+    make.core(row, 21, 24)
+    assert (ctx.prec, ctx.cap) == before

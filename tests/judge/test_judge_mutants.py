@@ -61,7 +61,7 @@ def test_kink_value_is_shown_at_the_kink() -> None:
 
 def test_shrinking_leads_to_a_simple_input_next_to_where_the_error_begins() -> None:
     shown, _ = found("right only on [-2, 2]", "accuracy")
-    assert 2 < abs(float.fromhex(shown)) <= 8
+    assert 2 < abs(float.fromhex(shown)) <= 4
     shown, _ = found("a threshold set too low", "accuracy")
     assert 6 < float.fromhex(shown) <= 16
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,13 +83,26 @@ def test_draws_depend_on_the_seed_alone(form: Format) -> None:
     assert not np.array_equal(to_bits(first), to_bits(other))
 
 
-def test_draws_leave_the_random_generators_and_the_folder_alone(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import random
-    from pathlib import Path
+def test_draws_do_not_depend_on_the_modules_that_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Hypothesis collects the constants of all modules outside site-packages and draws them now and then.
+    (tmp_path / "constants_in_sight.py").write_text(f"NUMBERS = {list(range(300, 900))}\nTEXT = {b'x' * 19!r}\n")
+    drawing = (
+        "import numpy, zlib; from relusym.floats import FORMATS; from relusym.judge.strategies import drawn_points;"
+        "form = FORMATS['float32'];"
+        "print(zlib.crc32(drawn_points(form, numpy.ones(1, numpy.float32), examples=200, seed=0).tobytes()))"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    alone, beside = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+        for code in (drawing, f"import constants_in_sight; {drawing}")
+    )
+    assert alone == beside
 
-    assert isinstance(tmp_path, Path)
+
+def test_draws_leave_the_random_generators_and_the_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     states = random.getstate(), np.random.get_state()[1].tolist()
     drawn_points(FORMATS["float32"], np.zeros(1, np.float32), examples=5, seed=0)

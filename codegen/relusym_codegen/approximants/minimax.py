@@ -5,7 +5,8 @@ Used by `make` alone: kernels need the tables, not this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +17,17 @@ Function = Callable[[arb_series], arb_series]
 
 PRECISION = 600
 """Bits of all computations."""
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Ball arithmetic with `PRECISION` bits inside the block, and everything as it was after it."""
+    before = ctx.prec, ctx.cap
+    ctx.prec = PRECISION
+    try:
+        yield
+    finally:
+        ctx.prec, ctx.cap = before
 
 
 @dataclass(frozen=True)
@@ -32,13 +44,13 @@ DOUBLED = 2
 """How many of the lowest coefficients are kept in two floats."""
 
 
+@_settings()
 def polynomial(problem: Problem, degree: int, precision: int) -> tuple[tuple[float, float], ...]:
     """Coefficients, lowest first, rounded to `precision` bits, and what the rounding left of the lowest two.
 
     Rounded one after the other from the lowest, each time the others fitted anew around the rounded ones, so that
     higher coefficients make up for what rounding took from lower ones.
     """
-    ctx.prec = PRECISION
     coefficients: list[tuple[float, float]] = []
     fixed: list[arb] = []
     free = _exchange(problem, degree)
@@ -57,9 +69,9 @@ REFITTED = 6
 """So many of the lowest coefficients are rounded one by one; what rounding the others takes is too little to mend."""
 
 
+@_settings()
 def leveled_error(problem: Problem, degree: int) -> float:
     """About the error that the best polynomial of this degree can reach, its coefficients not rounded."""
-    ctx.prec = PRECISION
     free = _exchange(problem, degree)
     return max(abs(float((_evaluate(free, v) - value) * weight)) for v, value, weight in _grid(problem))
 
@@ -180,13 +192,13 @@ DEEPEST = 40
 """Halvings after which a certificate is given up."""
 
 
+@_settings()
 def certified_error(problem: Problem, coefficients: tuple[tuple[float, float], ...]) -> float:
     """An upper bound of weight * abs(polynomial - function) on the whole interval, to 5 % of what a grid shows.
 
     In each part of the interval the difference is expanded around the middle; the coefficients of the expansion are
     balls, the remainder is the next coefficient on the whole part. A part with too large a bound is halved.
     """
-    ctx.prec = PRECISION
     exact = [arb(high) + low for high, low in coefficients]
     seen = max(abs(float((_evaluate(exact, v) - value) * weight)) for v, value, weight in _grid(problem))
     goal = arb(seen) * 1.05 + arb(2) ** -200
@@ -201,7 +213,6 @@ def certified_error(problem: Problem, coefficients: tuple[tuple[float, float], .
             parts += [(low, middle, depth + 1), (middle, high, depth + 1)]
         else:
             worst = max(worst, float(bound.upper()) * (1 + 2.0**-50))
-    ctx.cap = 10
     return worst
 
 

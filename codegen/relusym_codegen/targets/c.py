@@ -18,27 +18,9 @@ from relusym_codegen import compilers
 from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import OPERATIONS, Let, Program
-from relusym_codegen.target import Header, Target, goal_on_cpu
+from relusym_codegen.target import C_OPERATORS, Header, Target, goal_on_cpu, wrapping
 from relusym_codegen.templates import template
 
-_COMMON = {
-    "neg": "-{0}",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "max": "{0} < {1} ? {1} : {0}",
-    "min": "{0} > {1} ? {1} : {0}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
-    "select": "{0} ? {1} : {2}",
-    "iand": "{0} & {1}",
-    "shr": "{0} >> {1}",
-}
 _LIBRARY = {
     "abs": "fabs",
     "sqrt": "sqrt",
@@ -58,22 +40,15 @@ _LIBRARY = {
 
 
 def _rows(bits: int, suffix: str) -> dict[str, str]:
-    signed, unsigned = f"int{bits}_t", f"uint{bits}_t"
-
-    def wrapping(operator: str) -> str:
-        """Through unsigned integers, whose overflow C defines."""
-        return f"({signed})(({unsigned}){{0}} {operator} ({unsigned}){{1}})"
-
     return {
-        **_COMMON,
+        **C_OPERATORS,
+        "div": "{0} / {1}",
         **{operation: f"{name}{suffix}({{0}})" for operation, name in _LIBRARY.items()},
         "pow": f"pow{suffix}({{0}}, {{1}})",
         "fma": f"fma{suffix}({{0}}, {{1}}, {{2}})",
         "bits": f"relusym_bits{bits}({{0}})",
         "from_bits": f"relusym_from_bits{bits}({{0}})",
-        "iadd": wrapping("+"),
-        "isub": wrapping("-"),
-        "shl": wrapping("<<"),
+        **wrapping(f"int{bits}_t", f"uint{bits}_t"),
     }
 
 

@@ -20,40 +20,18 @@ from relusym_codegen import compilers
 from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import OPERATIONS, Let, Program
-from relusym_codegen.target import Header, Target, goal_of
+from relusym_codegen.target import C_OPERATORS, Header, Target, goal_of, wrapping
 from relusym_codegen.templates import template
 
-_COMMON = {
-    "neg": "-{0}",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "max": "{0} < {1} ? {1} : {0}",
-    "min": "{0} > {1} ? {1} : {0}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
-    "select": "{0} ? {1} : {2}",
-}
 _LIBRARY = ("sinh", "cosh", "atan")
 """Functions without a core, left to CUDA's library."""
 
 
-def _wrapping(signed: str, unsigned: str) -> dict[str, str]:
-    """Integer operations through unsigned integers, whose overflow C++ defines."""
-    operators = {"iadd": "+", "isub": "-", "shl": "<<"}
-    rows = {name: f"({signed})(({unsigned}){{0}} {operator} ({unsigned}){{1}})" for name, operator in operators.items()}
-    return {**rows, "iand": "{0} & {1}", "shr": "{0} >> {1}"}
-
-
 ROWS: dict[str, dict[str, str]] = {
     "float32": {
-        **_COMMON,
+        **C_OPERATORS,
         "abs": "fabsf({0})",
-        **_wrapping("int", "unsigned int"),
+        **wrapping("int", "unsigned int"),
         **{name: f"{name}f({{0}})" for name in _LIBRARY},
         "pow": "powf({0}, {1})",
         "fma": "__fmaf_rn({0}, {1}, {2})",
@@ -61,9 +39,9 @@ ROWS: dict[str, dict[str, str]] = {
         "from_bits": "__int_as_float({0})",
     },
     "float64": {
-        **_COMMON,
+        **C_OPERATORS,
         "abs": "fabs({0})",
-        **_wrapping("long long", "unsigned long long"),
+        **wrapping("long long", "unsigned long long"),
         **{name: f"{name}({{0}})" for name in _LIBRARY},
         "pow": "pow({0}, {1})",
         "fma": "__fma_rn({0}, {1}, {2})",
