@@ -325,7 +325,8 @@ def generate(
     computes: Annotated[
         str,
         typer.Option(
-            help="forward, derivative, second-derivative, backward, forward-derivative, parameter-gradient:NAME."
+            help="forward, derivative, second-derivative, backward, forward-derivative, parameter-gradient:NAME; "
+            "fused: bias-forward, bias-backward, residual-forward, residual-backward, backward-from-output."
         ),
     ] = "forward",
     accuracy: Annotated[str, typer.Option(help="precise or fast.")] = "precise",
@@ -464,7 +465,10 @@ def verify(
     ] = None,
     target: Annotated[str, typer.Option(help="numpy, c, cuda (its text on the CPU), or all.")] = "numpy",
     dtype: Annotated[list[str] | None, typer.Option(help="A dtype; may be given again. All by default.")] = None,
-    computes: Annotated[list[str] | None, typer.Option(help="A quantity; may be given again.")] = None,
+    computes: Annotated[
+        list[str] | None,
+        typer.Option(help="A quantity, as for generate; may be given again. By default all that are not fused."),
+    ] = None,
     accuracy: Annotated[list[str] | None, typer.Option(help="precise or fast; both by default.")] = None,
     values: Settings = None,
     callable_: Annotated[
@@ -781,12 +785,15 @@ def _generated_by(result: Result, activation: Activation, settings: dict[str, st
     known = activation.name in NAMES
     subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"
     words = (result.target, result.dtype, result.computes, result.accuracy)
-    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    folded = result.computes == "backward-from-output"
+    given = ", arguments=()" if folded else ""
+    given += "".join(f", {name}={value!r}" for name, value in settings.items())
     on = "'cpu'" if result.target == "cuda" else ""
     made = f"relusym_codegen.generate({subject}, {', '.join(map(repr, words))}{given}).load({on})"
     values = parameter_values(activation, settings)
     form = FORMATS[result.work_format]
-    passed = [f"{p.name}={nearest(values[p.symbol], form)!r}" for p in activation.parameters if p.learnable]
+    arguments = [] if folded else [parameter for parameter in activation.parameters if parameter.learnable]
+    passed = [f"{p.name}={nearest(values[p.symbol], form)!r}" for p in arguments]
     return f"functools.partial({made}, {', '.join(passed)})" if passed else made
 
 
@@ -890,9 +897,68 @@ def _write_json(path: Path, results: list[dict[str, Any]], *, force: bool) -> No
     _write(path, json.dumps(document, indent=1) + "\n", force=force)
 
 
-@app.command(epilog="Example: relusym doctor")
-def doctor() -> None:
-    """What this machine can run, and what is missing."""
+@app.command(epilog="Example: relusym doctor --gpu-check gelu --architecture sm_90 --dtype float32")
+def doctor(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FORMULA]...", help="With --gpu-check: what to check. The catalogue by default."),
+    ] = None,
+    gpu_check: Annotated[
+        bool, typer.Option("--gpu-check", help="Put CUDA kernels through the gates that need no GPU.")
+    ] = False,
+    architecture: Annotated[
+        list[str] | None, typer.Option(help="Such as sm_90; may be given again. sm_80, sm_90 and sm_100 by default.")
+    ] = None,
+    dtype: Annotated[list[str] | None, typer.Option(help="A dtype; may be given again. All by default.")] = None,
+    computes: Annotated[list[str] | None, typer.Option(help="A quantity; may be given again. All by default.")] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Run short programs at every length from 0 to 4097.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
+) -> None:
+    """What this machine can run, and what is missing; or what becomes of CUDA kernels without a GPU."""
+    with _plain_errors():
+        if gpu_check:
+            _gpu_check(subjects or (), architecture, dtype, computes, thorough, jobs)
+            return
+        if subjects or architecture or dtype or computes or thorough or jobs:
+            raise InvalidRequest("NAME, --architecture, --dtype, --computes, --thorough and --jobs go with --gpu-check")
+    _say_what_runs()
+
+
+def _gpu_check(
+    subjects: Sequence[str],
+    architectures: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+    computes: Sequence[str] | None,
+    thorough: bool,
+    jobs: int | None,
+) -> None:
+    """Put kernels through the gates and say what came out; exit 1 where one does not hold."""
+    from relusym_codegen import acceptance
+    from relusym_codegen.gates import running, toolchain
+    from relusym_codegen.gates.reports import summary
+
+    from relusym.workers import in_processes
+
+    work = running.units(
+        _definitions(subjects, {}),
+        architectures=tuple(dict.fromkeys(architectures or toolchain.ARCHITECTURES)),
+        dtypes=tuple(dict.fromkeys(dtypes or acceptance.DTYPES)),
+        computes=computes,
+        thorough=thorough,
+    )
+    outcomes = in_processes(work, running.run, doing="compiling for GPUs", name=running.name_of, jobs=jobs)
+    if not any(outcome.kernels for outcome in outcomes):
+        raise InvalidRequest(f"nothing to check: there are no kernels for {', '.join(computes or ())}")
+    for line in summary(outcomes):
+        typer.echo(line)
+    if any(outcome.findings for outcome in outcomes):
+        raise typer.Exit(DEFECT)
+
+
+def _say_what_runs() -> None:
+    """Packages, compilers, the cache and a GPU, in lines; exit 3 where something that is needed is missing."""
     import platform
     from importlib import metadata
 
@@ -911,6 +977,7 @@ def doctor() -> None:
         raise typer.Exit(LACKING)
     typer.echo("numpy kernels: run here")
     from relusym_codegen import compilers
+    from relusym_codegen.gates import toolchain
     from relusym_codegen.targets.cuda import gpu_missing
 
     try:
@@ -925,6 +992,12 @@ def doctor() -> None:
         typer.echo(f"cuda kernels on the CPU (their logic): run here, compiled by {compilers.find('c++').path}")
     except Missing as lack:
         typer.echo(f"cuda kernels on the CPU (their logic): not here: {lack}")
+    lack_of_tools = toolchain.missing()
+    known = ", ".join(f"{name} {version}" for name, version in toolchain.versions().items())
+    typer.echo(
+        "gates of cuda kernels without a GPU (doctor --gpu-check): "
+        + (f"not here: {lack_of_tools}" if lack_of_tools else f"run here, with {known}")
+    )
     lack_of_gpu = gpu_missing()
     typer.echo("cuda kernels on a GPU: " + ("run here" if lack_of_gpu is None else f"not here: {lack_of_gpu}"))
     if {"cupy-cuda12x", "cupy-cuda13x"} <= installed.keys():

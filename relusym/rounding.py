@@ -61,8 +61,11 @@ def reference(
     at_breakpoints: Mapping[Any, Any] | None = None,
     factor: Array | None = None,
     wrt: str | None = None,
+    rounded_to: Format | None = None,
 ) -> Reference:
     """Correctly rounded derivative of the given order (0, 1 or 2) at each input, in the format of `x`.
+
+    `rounded_to` names another format for the values, which `x` need not be rounded to.
 
     `at_breakpoints` maps exact points (±oo for the limits there) to the exact value used when an input equals
     the point: a number, ±oo, or nan where there is none. Without an entry the definition's own branch is
@@ -73,7 +76,7 @@ def reference(
     Raises `InvalidRequest` for another order, several inputs or an unknown parameter, and `InvalidActivation`
     for a function outside the formula grammar.
     """
-    form = format_of(x.dtype)
+    form = rounded_to or format_of(x.dtype)
     if order not in (0, 1, 2) or (wrt is not None and order):
         raise InvalidRequest(f"reference: order {order!r} is unknown; known: 0, 1, 2, and only 0 together with wrt")
     if len(activation.inputs) != 1:

@@ -51,6 +51,20 @@ except relusym.Missing as lack:
     assert "no C++ compiler was found" in done.stdout
 
 
+def test_the_adapter_of_pytorch_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+from relusym.errors import Missing
+try:
+    import relusym_codegen.torch
+except Missing as lack:
+    print(lack)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'relusym[torch]'" in done.stdout, done.stderr
+
+
 def test_help_answers_at_once() -> None:
     def seconds() -> float:
         start = time.perf_counter()

@@ -20,6 +20,7 @@ from relusym_codegen import compilers
 from relusym_codegen.generation import UnsafeKernel, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.literals import nearest
+from relusym_codegen.signatures import FUSED
 from relusym_codegen.target import TARGETS as ALIASES
 
 TARGETS = ("numpy", "c", "cuda")
@@ -32,6 +33,8 @@ COMPUTES = (
     "forward-derivative",
     "parameter-gradient",
 )
+"""What is judged when nothing is asked for."""
+
 ACCURACIES = ("precise", "fast")
 
 LABELS = {"cuda": "run on the CPU, where its arithmetic is the same; the GPU was not run"}
@@ -96,8 +99,8 @@ def batches(
             if word not in known:
                 raise InvalidRequest(f"{word!r} is unknown here; known: {', '.join(known)}")
     for word in wanted:
-        if word.partition(":")[0] not in COMPUTES:
-            raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join(COMPUTES)}")
+        if word.partition(":")[0] not in (*COMPUTES, *FUSED):
+            raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join((*COMPUTES, *FUSED))}")
     return [
         Batch(activation, ALIASES[target], tuple(dtypes), wanted, tuple(accuracies), tuple(parameters))
         for activation in activations
@@ -118,6 +121,8 @@ def missing(target: str) -> str | None:
 
 def bound_for(dtype: str, computes: str, accuracy: str, target: str) -> Bound:
     """What a kernel of ours may be off by; every number is explained in docs/reference/accuracy.md."""
+    if computes in FUSED:
+        computes = "backward" if "backward" in computes else "forward"
     if target in ("c", "cuda"):
         return _bound_of_arithmetic(dtype, computes, accuracy, target)
     rounding = 0.5 if computes.startswith(("backward", "parameter-gradient")) else 0.0
@@ -147,9 +152,27 @@ def run(batch: Batch) -> tuple[Result, ...]:
     lack = missing(batch.target)
     if lack is not None:
         return tuple(_not_run(batch, *combination, lack) for combination in _combinations(batch))
-    kernels = [(combination, _generate(batch, *combination)) for combination in _combinations(batch)]
-    callables = _loaded([kernel for _, kernel in kernels])
-    return tuple(_judged(batch, kernel, fn) for (_, kernel), fn in zip(kernels, callables, strict=True))
+    made = [(combination, _made(batch, *combination)) for combination in _combinations(batch)]
+    callables = iter(_loaded([kernel for _, kernel in made if isinstance(kernel, Kernel)]))
+    return tuple(
+        _judged(batch, kernel, next(callables)) if isinstance(kernel, Kernel) else _not_run(batch, *combination, kernel)
+        for combination, kernel in made
+    )
+
+
+def kernels(batch: Batch) -> list[Kernel]:
+    """Everything in the batch, generated."""
+    return [_generate(batch, *combination) for combination in _combinations(batch)]
+
+
+def _made(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel | str:
+    """The kernel; of a fused quantity that the activation or the target does not have, why it has none."""
+    try:
+        return _generate(batch, dtype, computes, accuracy)
+    except InvalidRequest as reason:
+        if computes not in FUSED:
+            raise
+        return str(reason)
 
 
 def _combinations(batch: Batch) -> Iterator[tuple[str, str, str]]:
@@ -174,7 +197,10 @@ def _quantities(batch: Batch) -> Iterator[str]:
 def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsafeKernel)
-        return generate(batch.activation, batch.target, dtype, computes, accuracy, **dict(batch.parameters))
+        arguments = () if computes == "backward-from-output" else None  # at known parameters alone
+        return generate(
+            batch.activation, batch.target, dtype, computes, accuracy, arguments=arguments, **dict(batch.parameters)
+        )
 
 
 def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
@@ -205,6 +231,7 @@ def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
         extra_points=kernel.thresholds,
         bound=bound_for(kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
         within=TRUSTED.get(batch.activation.name),
+        work=form.name,
     )
     return Result(
         activation=batch.activation.name,

@@ -53,7 +53,7 @@ def anchors(
     expr: Expr,
     variable: Symbol,
     x: Floats,
-    error: Callable[[Floats], Floats],
+    error: Callable[[float, float], float],
     *,
     tolerable: float,
     work: Format,
@@ -61,12 +61,12 @@ def anchors(
 ) -> list[Anchor]:
     """Anchors for every root between neighbouring sample points `x` (sorted, inside one smooth piece).
 
-    `error` gives the error of the formula in ulps at points; where it is at most `tolerable` even next to a root (a
-    product one of whose factors vanishes exactly) none is needed. A root without a change of sign is not found.
+    `error` gives the largest error of the formula in ulps at a distance from a root, and up to twice as far; where it
+    is at most `tolerable` even next to a root (a product one of whose factors vanishes exactly) none is needed. A root
+    without a change of sign is not found.
     """
     found = []
-    for low, high in _changes(expr, variable, x):
-        root = _root(expr, variable, low, high)
+    for root in _roots(expr, variable, tuple(x[:: max(1, x.size // _SCANNED)])):
         reach = _reach(root, error, tolerable)
         while reach is not None:
             with precision(256):
@@ -79,19 +79,20 @@ def anchors(
     return found
 
 
-def _changes(expr: Expr, variable: Symbol, x: Floats) -> list[tuple[Fraction, Fraction]]:
-    """Neighbouring points between which the sign changes, by balls."""
-    signs = [_sign(expr, variable, Fraction(float(at))) for at in x[:: max(1, x.size // _SCANNED)]]
-    points = [Fraction(float(at)) for at in x[:: max(1, x.size // _SCANNED)]]
+_SCANNED = 400
+"""Points at which signs are taken."""
+
+
+@lru_cache(maxsize=256)
+def _roots(expr: Expr, variable: Symbol, x: tuple[float, ...]) -> list[Fraction]:
+    """Roots between neighbouring points between which the sign changes, by balls."""
+    points = [Fraction(float(at)) for at in x]
+    signs = [_sign(expr, variable, at) for at in points]
     return [
-        (low, high)
+        _root(expr, variable, low, high)
         for low, high, one, other in zip(points, points[1:], signs, signs[1:], strict=False)
         if one * other < 0
     ]
-
-
-_SCANNED = 400
-"""Points at which signs are taken."""
 
 
 def _sign(expr: Expr, variable: Symbol, at: Fraction) -> int:
@@ -116,17 +117,15 @@ def _root(expr: Expr, variable: Symbol, low: Fraction, high: Fraction) -> Fracti
     return (low + high) / 2
 
 
-def _reach(root: Fraction, error: Callable[[Floats], Floats], tolerable: float) -> float | None:
+def _reach(root: Fraction, error: Callable[[float, float], float], tolerable: float) -> float | None:
     """The distance beyond which the formula's error is tolerable, a power of two or one and a half times one.
 
     Where it is nowhere tolerable, the distance beyond which it is least; None where no anchor is needed.
     """
-    centre = float(root)
     reaches = [mantissa * 2.0**exponent for exponent in range(-20, 1) for mantissa in (1.0, 1.5)]
     worst = []
     for reach in reaches:
-        distances = np.array([reach * (1 + step / 8) for step in range(9)])
-        worst.append(float(np.max(error(np.concatenate([centre - distances, centre + distances])))))
+        worst.append(error(float(root), reach))
         if worst[-1] <= tolerable:
             return None if len(worst) == 1 else reach
     return reaches[int(np.argmin(worst))]

@@ -39,7 +39,7 @@ _ERRORS: Mapping[str, _Row] = {
     "sub": (1, 1, 2, 1e-5),
     "mul": (1, 1, 1, 1e-5),
     "fma": (1, 1, 3, 1e-5),
-    "div": (2, 1, 1, 1e-4),
+    "div": (1.4, 1, 1, 1e-4),
     "sqrt": (1, 1, 1, 1e-4),
     "exp": (1.4, 1.4, 1.4, 0.3),
     "exp_lifted": (1.4, 1.4, 1.4, 0.3),
@@ -112,10 +112,11 @@ def arithmetic(program: Program, inputs: Mapping[str, npt.NDArray[Any]], goal: G
     table = sensitivity(fused, inputs, goal.result)
     known = ARITHMETIC | {"div", "sqrt"} if goal.division else ARITHMETIC
     found: dict[tuple[int, ...], Arithmetic] = {}
+    rows = _rows(fused, table, goal.result)
     for ulps in goal.ulps:
-        chosen = tuple(levels(fused, table, goal.result, ulps))
+        chosen = tuple(levels(fused, rows, ulps))
         if chosen not in found:
-            error = float(np.max(_total(fused, table, goal.result, chosen), initial=0.0))
+            error = float(np.max(_total(rows, chosen), initial=0.0))
             made = _made(fused, chosen, goal)
             foreign = tuple(sorted({let.operation for let in made.lets} - known))
             found[chosen] = Arithmetic(made, error, foreign, max(chosen, default=QUICK) >= MENDED)
@@ -126,7 +127,7 @@ def error_at_level(program: Program, x: npt.NDArray[Any], goal: Goal) -> npt.NDA
     """Ulps of the result that the roundings of a formula cost at points x, every step at the goal's level."""
     fused = _fused(_expanded(program))
     table = sensitivity(fused, {"x": x}, goal.result)
-    return _total(fused, table, goal.result, [goal.level] * len(fused.lets))
+    return _total(_rows(fused, table, goal.result, (goal.level,)), [0] * len(fused.lets))
 
 
 # --- the formula, in fewer kinds of operations ---
@@ -210,12 +211,21 @@ def _is_power_of_two(operand: Operand) -> bool:
     return not isinstance(operand, str) and operand != 0 and math.frexp(operand)[0] in (0.5, -0.5)
 
 
-def _total(program: Program, table: Sensitivity, result: Format, chosen: Sequence[int]) -> npt.NDArray[np.float64]:
+_Rows = list[list[npt.NDArray[np.float64]]]
+"""For each let and each level: what it costs, in ulps of the result, at each sample point."""
+
+
+def _rows(program: Program, table: Sensitivity, result: Format, at: Sequence[int] = range(4)) -> _Rows:
+    work, scales = program.work_format, _scales(program)
+    return [
+        [_cost_in_ulps(let, index, table, work, result, level, scales) for level in at]
+        for index, let in enumerate(program.lets)
+    ]
+
+
+def _total(rows: _Rows, chosen: Sequence[int]) -> npt.NDArray[np.float64]:
     """Ulps at each sample point."""
-    total = np.zeros(table.rounding.shape[1])
-    scales = _scales(program)
-    for index, let in enumerate(program.lets):
-        total += _cost_in_ulps(let, index, table, program.work_format, result, chosen[index], scales)
+    total: npt.NDArray[np.float64] = np.sum([row[level] for row, level in zip(rows, chosen, strict=True)], axis=0)
     return total
 
 
@@ -235,21 +245,18 @@ def _cost_in_ulps(
     return ulps
 
 
-def levels(program: Program, table: Sensitivity, result: Format, target: float) -> list[int]:
+def levels(program: Program, rows: _Rows, target: float) -> list[int]:
     """A level for each let: raised one by one where it helps most for its cost, until the sum is below the target.
 
     What cannot be mended by raising levels stays; the sum then says by how much the target is missed.
     """
-    work, scales = program.work_format, _scales(program)
     chosen = [QUICK] * len(program.lets)
-    rows = [
-        [_cost_in_ulps(let, index, table, work, result, level, scales) for level in range(4)]
-        for index, let in enumerate(program.lets)
-    ]
+    if not rows:
+        return chosen
     costs = [_COSTS.get(let.operation, (0, 0, 0, 0)) for let in program.lets]
-    total = sum((row[QUICK] for row in rows), np.zeros(table.rounding.shape[1]))
+    total = _total(rows, chosen)
     # where even two floats everywhere miss the target, a little more than they reach is asked for
-    asked = np.maximum(target, 1.25 * sum((row[DOUBLE] for row in rows), np.zeros(table.rounding.shape[1])))
+    asked = np.maximum(target, 1.25 * _total(rows, [DOUBLE] * len(rows)))
     hopeless = np.zeros(total.shape, dtype=bool)
     while total.size:
         excess = np.where(hopeless, 0.0, total / asked)
@@ -273,7 +280,7 @@ def levels(program: Program, table: Sensitivity, result: Format, target: float) 
 
 
 def _lowered_again(
-    rows: Sequence[Sequence[npt.NDArray[np.float64]]],
+    rows: _Rows,
     chosen: list[int],
     total: npt.NDArray[np.float64],
     asked: npt.NDArray[np.float64],

@@ -6,6 +6,7 @@ another directory, or is `off`.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +162,24 @@ def library(
     return loaded
 
 
+def kept(identity: Sequence[str], suffix: str, make: Callable[[], bytes]) -> bytes:
+    """The bytes that `make` gives, from the cache where it has those of the same identity and they are whole."""
+    folder = _usable_cache()
+    if folder is None:
+        return make()
+    place = folder / f"{_digest(chr(0).join(identity).encode())}{suffix}"
+    with contextlib.suppress(OSError, UnicodeError):
+        data = place.read_bytes()
+        if place.with_suffix(".sha256").read_text(encoding="ascii") == _digest(data):
+            return data
+    data = make()
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
+        for name, content in ((place.name, data), (place.with_suffix(".sha256").name, _digest(data).encode())):
+            Path(scratch, name).write_bytes(content)
+            Path(scratch, name).replace(folder / name)
+    return data
+
+
 def _compiled(command: Sequence[str], source: str, language: str, folder: Path) -> Path:
     """The library compiled in this folder."""
     text, made = folder / f"kernels{_SUFFIXES[language]}", folder / "kernels.so"
@@ -219,7 +238,7 @@ def cache_state() -> str:
         return "nowhere: RELUSYM_CACHE is off"
     if (reason := cache_refusal(folder)) is not None:
         return f"nowhere: {folder} will not do, {reason}"
-    sizes = [path.stat().st_size for path in folder.glob("*.so")]
+    sizes = [path.stat().st_size for kind in ("*.so", "*.cubin") for path in folder.glob(kind)]
     return f"in {folder} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB); RELUSYM_CACHE names another place, or off"
 
 

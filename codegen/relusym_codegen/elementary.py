@@ -317,16 +317,16 @@ def _stated(b: Builder, value: Pair, mask: Operand, instead: float) -> Pair:
 # --- reciprocals and roots ---
 
 
-def reciprocal(c: Context, v: Operand, *, quick: bool) -> Operand:
-    """1 / v to about an ulp (`quick`: to the bits that the result needs), for normal v with a normal reciprocal.
+def reciprocal(b: Builder, v: Operand, wanted: float) -> Operand:
+    """1 / v to so many bits (all of them: to about an ulp), for normal v with a normal reciprocal.
 
     The integer seed is off by at most 0.0505 (its magic number balances the error); each step of third order cubes
     that error, a last step of second order squares it.
     """
-    b, work = c.b, c.work
+    work = b.work_format
     magic = 0x7EF311C7 if work.bits == 32 else 0x7FDE623822FC16E6
     y = b("from_bits", b("isub", magic, b("bits", v)))
-    bits, wanted = 4.3, min(c.steps, work.precision) if quick else work.precision
+    bits = 4.3
     while bits < wanted - 1:
         e = b("fma", b("neg", v), y, 1.0)
         if 2 * bits >= wanted - 1:
@@ -355,24 +355,23 @@ def quotient(c: Context, a: Pair, v: Pair, within: Range, *, double: bool, quick
         scale = b("select", small, reach, b("select", large, 1 / reach, 1.0))
         special = v.high
         v = _scaled(b, v, scale)
-    y = reciprocal(c, v.high, quick=quick)
+    needed = min(c.steps, work.precision) if quick else work.precision
     if a == Pair(1.0) and quick and not double:
-        value = Pair(y)
+        value = Pair(reciprocal(b, v.high, needed))
     else:
+        # the correction by the residual doubles the bits of the reciprocal
+        y = reciprocal(b, v.high, needed / 2 + 0.6 if quick and not double else work.precision)
         q = b("mul", a.high, y)
-        if quick and not double and a.low is None and v.low is None:
-            value = Pair(q)
-        else:
-            residual = b("fma", b("neg", q), v.high, a.high)
-            if a.low is not None:
-                residual = b("add", residual, a.low)
-            if v.low is not None:
-                residual = b("fma", b("neg", q), v.low, residual)
-            value = fast_two_sum(b, q, b("mul", residual, y)) if double else Pair(b("fma", residual, y, q))
-            if not tame:
-                finite = b("lt", b("abs", q), math.inf)
-                low = None if value.low is None else b("select", finite, value.low, 0.0)
-                value = Pair(b("select", finite, value.high, q), low)
+        residual = b("fma", b("neg", q), v.high, a.high)
+        if a.low is not None:
+            residual = b("add", residual, a.low)
+        if v.low is not None:
+            residual = b("fma", b("neg", q), v.low, residual)
+        value = fast_two_sum(b, q, b("mul", residual, y)) if double else Pair(b("fma", residual, y, q))
+        if not tame:
+            finite = b("lt", b("abs", q), math.inf)
+            low = None if value.low is None else b("select", finite, value.low, 0.0)
+            value = Pair(b("select", finite, value.high, q), low)
     if scale is None:
         return value
     value = _scaled(b, value, scale)

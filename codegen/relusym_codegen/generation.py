@@ -6,6 +6,7 @@ import keyword
 import re
 import warnings as python_warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -17,14 +18,17 @@ from sympy import Expr, Symbol
 
 from relusym.activation import Activation, Number, parameter_values
 from relusym.activations import named
+from relusym.calculus.outputs import slope_by_output
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Format, all_values, format_of, ulp
 from relusym_codegen import compilers
 from relusym_codegen.arithmetic import Goal
+from relusym_codegen.fusion import FACTOR, output_activation, with_addend
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.lowering import Lowered, lower, sample
-from relusym_codegen.program import evaluate
+from relusym_codegen.program import evaluate, renamed
+from relusym_codegen.signatures import FUSED, SIGNATURES, signature_of
 from relusym_codegen.target import Header, Target, target_named
 
 ACCURACIES = ("precise", "fast")
@@ -61,14 +65,22 @@ def generate(
         raise InvalidRequest(f"target {language.name!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
     if accuracy not in ACCURACIES:
         raise InvalidRequest(f"accuracy {accuracy!r} is unknown; known: {', '.join(ACCURACIES)}")
+    if computes not in SIGNATURES and not computes.startswith("parameter-gradient:"):
+        known = (*SIGNATURES, "parameter-gradient:NAME")
+        raise InvalidRequest(f"nobody knows how to compute {computes!r}; known: {', '.join(known)}")
     if not definition.name.isascii():
         raise InvalidRequest(f"the name {definition.name!r} is no identifier in C; use ASCII letters")
     values = parameter_values(definition, parameters)
-    passed = _arguments(definition, arguments)
-    lowered = _lowered(language, definition, form, computes, accuracy, subgradient, values, passed)
+    passed = passed_symbols(definition, arguments)
+    policy = _Choices(subgradient) if isinstance(subgradient, Mapping) else subgradient
+    lowered = _fused(language, definition, form, computes, accuracy, policy, values, passed)
+    formula = _formula(definition, values, passed)
+    if computes == "backward-from-output":
+        slope = slope_by_output(definition, values, policy)
+        formula += f", df/dx = {slope.expr.subs(slope.inputs[0], Symbol('y'))} at y = f(x)"
     header = Header(
         activation=definition.name,
-        formula=_plain(_formula(definition, values, passed)),
+        formula=_plain(formula),
         source=_plain(definition.source),
         computes=computes,
         dtype=form,
@@ -97,6 +109,13 @@ def generate(
     )
 
 
+class _Choices(dict[Any, Number]):
+    """A slope for each kink, as a part of a request that is remembered."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
 def default_target() -> str:
     """The fastest target that runs on this machine's CPU."""
     return "numpy" if compilers.available() is None else "c"
@@ -107,8 +126,13 @@ _RESERVED = frozenset(
     [
         "x",
         "grad",
+        "bias",
+        "residual",
+        "total",
         "out",
         "y",
+        "dx",
+        "db",
         "dy",
         "n",
         "m",
@@ -198,7 +222,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[\\\"'\x00-\x1f\x7f]", " ", " ".join(text.split()))
 
 
-def _arguments(definition: Activation, given: Iterable[str] | None) -> tuple[Symbol, ...]:
+def passed_symbols(definition: Activation, given: Iterable[str] | None) -> tuple[Symbol, ...]:
+    """The parameters passed at each call, in the order of the definition: those named, or those that are learnable.
+
+    Raises `InvalidRequest` for a name that the definition lacks, or that no kernel can give to an argument.
+    """
     if given is None:
         return tuple(parameter.symbol for parameter in definition.parameters if parameter.learnable)
     wanted = tuple(given)
@@ -215,6 +243,33 @@ def _arguments(definition: Activation, given: Iterable[str] | None) -> tuple[Sym
                 "generated code; give the parameter another name, or a value to fold"
             )
     return tuple(symbol for name, symbol in known.items() if name in wanted)
+
+
+def _fused(
+    language: Target,
+    definition: Activation,
+    form: Format,
+    computes: str,
+    accuracy: str,
+    subgradient: Policy,
+    values: Mapping[Symbol, Expr],
+    passed: tuple[Symbol, ...],
+) -> Lowered:
+    """The program of any quantity, those of f at a sum and from its output included."""
+    if computes not in FUSED:
+        return _lowered(language, definition, form, computes, accuracy, subgradient, values, passed)
+    signature = signature_of(computes)
+    if signature.summed and not language.sums_rows:
+        raise InvalidRequest(
+            f"target {language.name!r} has no {computes}, for it adds no rows; take target='cuda', or "
+            f"residual-backward, whose arrays broadcast for {language.name}, and sum dx"
+        )
+    if signature.addend:
+        lowered = _lowered(language, definition, form, signature.lowered, accuracy, subgradient, values, passed)
+        return with_addend(lowered, signature)
+    product = output_activation(definition, values, passed, subgradient)
+    lowered = _lowered(language, product, form, signature.lowered, accuracy, "least-norm", {FACTOR: sympy.S.One}, ())
+    return replace(lowered, program=renamed(lowered.program, {"x": signature.point}))
 
 
 def _lowered(

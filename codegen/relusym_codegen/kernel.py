@@ -10,6 +10,12 @@ from relusym.activation import Activation
 from relusym.errors import InvalidRequest
 from relusym.floats import Format
 from relusym_codegen.program import Program
+from relusym_codegen.signatures import Signature, signature_of
+
+
+def device_text(source: str) -> str:
+    """The CUDA text in the source of a module for CuPy."""
+    return source.partition("SOURCE = r'''")[2].partition("'''")[0]
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,44 @@ class Kernel:
         return self.source
 
     @property
+    def signature(self) -> Signature:
+        """Which arrays a call takes and gives."""
+        return signature_of(self.computes)
+
+    @property
     def device_source(self) -> str:
         """The CUDA text alone, without the launcher; raises `InvalidRequest` for other targets."""
         if self.target != "cuda":
             raise InvalidRequest(f"a {self.target} kernel has no CUDA text; generate it with target='cuda'")
-        return self.source.partition("SOURCE = r'''")[2].partition("'''")[0]
+        return device_text(self.source)
 
-    def load(self, on: str | None = None) -> Callable[..., Any]:
-        """The kernel as a callable: `fn(x, *arguments, out=None)`, with `grad` before `x` where one comes in.
+    def load(self, on: str | None = None) -> LoadedKernel:
+        """The kernel as a callable: `fn(x, *arguments, out=None)`, the arrays being those of `signature`.
 
         `on="cpu"` runs a CUDA kernel's text through a C++ compiler instead of a GPU. Raises `Missing` when the
         machine lacks what the target needs.
         """
         from relusym_codegen.target import target_named
 
-        return target_named(self.target).load(self, on)
+        return LoadedKernel(self, on, target_named(self.target).load(self, on))
+
+
+@dataclass(frozen=True)
+class LoadedKernel:
+    """A kernel that runs here. It travels to another process as its text, and is loaded anew when it arrives there."""
+
+    kernel: Kernel
+    on: str | None
+    function: Callable[..., Any] = field(repr=False, compare=False)
+
+    def __call__(self, *operands: Any, **options: Any) -> Any:
+        """The results, or one of them alone."""
+        return self.function(*operands, **options)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Kernel, str | None]]:
+        return Kernel.load, (self.kernel, self.on)
+
+    @property
+    def __name__(self) -> str:
+        """What schedulers and tracebacks call it."""
+        return self.kernel.identifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -17,7 +17,7 @@ from relusym.activation import Activation
 from relusym.calculus.derivatives import derivative, parameter_gradient
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import FORMATS, Format, ulp
+from relusym.floats import FORMATS, Format, from_ordinal, ordinal, ulp
 from relusym.pieces import Piece, Pieces, split
 from relusym_codegen.anchors import Anchor, anchors
 from relusym_codegen.arithmetic import NATIVE, Goal, arithmetic, error_at_level
@@ -25,6 +25,7 @@ from relusym_codegen.enclosures import enclosure
 from relusym_codegen.literals import below, is_exact, nearest
 from relusym_codegen.primitives import Hypot, HypotMean, HypotRatio, InverseQuadratic
 from relusym_codegen.program import Builder, Operand, Program, evaluate
+from relusym_codegen.reflections import MAGNITUDE, falling_side, one_sided, reflected
 from relusym_codegen.rewrites import stabilise
 from relusym_codegen.tails import Tail, limit_at_infinity, tail
 from relusym_codegen.translation import translate
@@ -57,10 +58,15 @@ class Lowered:
 
 @dataclass(frozen=True)
 class _Quantity:
-    """One function to compute: `pieces` with elementary branches and chosen values, `stable` branches to run."""
+    """One function to compute: `pieces` with elementary branches and chosen values, `stable` branches to run.
+
+    With a `side` they are of the magnitude of the input, to be reflected as the derivative of this `order`.
+    """
 
     pieces: Pieces
     stable: tuple[Expr, ...]
+    side: int | None = None
+    order: int = 0
 
 
 def lower(
@@ -80,14 +86,30 @@ def lower(
     `values` are the exact values of all parameters; those in `arguments` stay inputs. Raises `InvalidRequest` for
     a quantity nobody knows.
     """
-    request = (activation, computes, work_format, tuple(values.items()), arguments, subgradient)
+    return _lowered(activation, computes, work_format, tuple(values.items()), arguments, subgradient, goal)
+
+
+@lru_cache(maxsize=256)  # targets with the same goal have the same program
+def _lowered(
+    activation: Activation,
+    computes: str,
+    work_format: Format,
+    given: tuple[tuple[Symbol, Expr], ...],
+    arguments: tuple[Symbol, ...],
+    subgradient: Policy,
+    goal: Goal | None,
+) -> Lowered:
+    values = dict(given)
+    request = (activation, computes, work_format, given, arguments, subgradient)
     if goal is None:
-        draft = _drafted(*request, None, 0.0)
+        draft = _drafted(*request, None, 0.0, None)
         return Lowered(draft.program, draft.thresholds, draft.warnings)
-    drafts = [_drafted(*request, goal, _ANCHORED_FROM[0])]
-    if drafts[0].anchored:
-        # the further an anchor reaches the longer its polynomial, and the fewer steps elsewhere need two floats
-        drafts += [_drafted(*request, goal, multiple) for multiple in _ANCHORED_FROM[1:]]
+    drafts = []
+    for form in (0, 1) if _falling_side(activation, computes, values, arguments) else (None,):
+        drafts.append(_drafted(*request, goal, _ANCHORED_FROM[0], form))
+        if drafts[-1].anchored:
+            # the further an anchor reaches the longer its polynomial, and the fewer steps elsewhere need two floats
+            drafts += [_drafted(*request, goal, multiple, form) for multiple in _ANCHORED_FROM[1:]]
     candidates = []
     for draft in drafts:
         inputs = _sample(draft, values, goal.result)
@@ -97,10 +119,10 @@ def lower(
     candidates.sort(key=lambda candidate: len(candidate[0].program.lets))
     if goal.shown is None:
         return min((lowered for lowered, _ in candidates), key=lambda found: max(found.error, max(goal.ulps)))
-    exact = _drafted(activation, computes, FORMATS["float64"], *request[3:], None, 0.0).program
+    exact = _drafted(activation, computes, FORMATS["float64"], *request[3:], None, 0.0, None).program
     best: tuple[float, Lowered] | None = None
     for lowered, inputs in candidates:
-        shown = _shown(lowered.program, exact, inputs, goal.result)
+        shown = _shown(lowered.program, exact, inputs, goal.result, goal.shown)
         if shown <= goal.shown:
             return lowered
         if best is None or shown < best[0]:
@@ -109,19 +131,57 @@ def lower(
     return best[1]
 
 
-_ANCHORED_FROM = (8.0, 4.0, 2.0, 1.25)
+_ANCHORED_FROM = (8.0, 4.0, 2.0, 1.25, 0.6, 0.35)
 """Multiples of a goal's largest bound that a formula may cost next to a root before an anchor takes over."""
 
 
-def _shown(program: Program, exact: Program, inputs: Mapping[str, npt.NDArray[Any]], form: Format) -> float:
-    """The largest error of a program's normal results at these inputs, in ulps, against a formula run in float64."""
+def _shown(
+    program: Program, exact: Program, inputs: Mapping[str, npt.NDArray[Any]], form: Format, limit: float
+) -> float:
+    """The largest error of a program's normal results, in ulps, against a formula run in float64.
+
+    At these inputs and, as long as it stays within the limit, at many more, each time also beside the worst: of two
+    programs of which a sample shows the same, one may be much worse at its worst.
+    """
+    parameters = {name: np.ravel(values)[:1] for name, values in inputs.items()}
+    dense = _dense(form)
+    shown = 0.0
+    for x in (inputs["x"], dense[np.abs(dense) <= np.max(np.abs(inputs["x"]), initial=0.0)]):
+        ulps = _ulps(program, exact, {**parameters, "x": x}, form)
+        worst = np.unique(np.argsort(ulps)[-_REFINED:] % x.size)
+        beside = np.add.outer(ordinal(x[worst].astype(form.dtype)), _OFFSETS).ravel()
+        near = from_ordinal(beside, form).astype(np.float64)
+        for found in (ulps, _ulps(program, exact, {**parameters, "x": near}, form)):
+            shown = max(shown, float(np.max(found, initial=0.0)))
+        if shown > limit:
+            break
+    return shown
+
+
+_REFINED = 150
+_OFFSETS = np.arange(-150, 150) * 3
+"""Beside so many of the worst inputs so many floats are tried."""
+
+
+@lru_cache(maxsize=4)
+def _dense(form: Format) -> npt.NDArray[np.float64]:
+    """Some 300,000 inputs, always the same: uniform where functions bend, and in the exponent."""
+    random = np.random.default_rng(0)
+    even = random.uniform(-16, 16, 180_000)
+    powers = random.choice([-1.0, 1.0], 120_000) * np.exp2(random.uniform(-12, 7, 120_000))
+    return np.concatenate([even, powers]).astype(form.dtype).astype(np.float64)
+
+
+def _ulps(
+    program: Program, exact: Program, inputs: Mapping[str, npt.NDArray[Any]], form: Format
+) -> npt.NDArray[np.float64]:
     with np.errstate(all="ignore"):
         got = np.concatenate(evaluate(program, inputs)).astype(np.float64)
         want = np.concatenate(evaluate(exact, inputs))
         # subnormal results have errors of their own, which no choice of levels mends
         finite = np.isfinite(want) & (np.abs(want) <= form.max) & (np.abs(want) >= 4 * form.smallest_normal)
         ulps = np.where(finite, np.abs(got - want) / ulp(np.where(finite, want, 1.0), form), 0.0)
-    return float(np.max(np.where(np.isnan(ulps), np.inf, ulps), initial=0.0))
+    return np.where(np.isnan(ulps), np.inf, ulps)
 
 
 @dataclass(frozen=True)
@@ -144,7 +204,9 @@ def _drafted(
     subgradient: Policy,
     goal: Goal | None,
     anchored_from: float,
+    form: int | None,
 ) -> _Draft:
+    """The draft that anchors from so many times the goal's bound; `form` is which formula of one side to reflect."""
     symbol, values = activation.inputs[0], dict(given)
     folded = {parameter: value for parameter, value in values.items() if parameter not in arguments}
     takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
@@ -156,13 +218,15 @@ def _drafted(
     thresholds: set[float] = set()
     warnings: list[str] = []
     anchored = False
-    for quantity in _quantities(activation, computes, folded, values, arguments, subgradient):
-        inside = takes_gradient and _grows(quantity, symbol)
+    for whole in _quantities(activation, computes, folded, values, arguments, subgradient):
+        side = _falling_side(activation, computes, values, arguments)
+        quantity = whole if form is None or side is None else _of_one_side(whole, side, form)
+        inside = takes_gradient and _grows(quantity)
         factor = "grad" if inside else None
-        assembly = _Assembly(b, quantity, symbol, operands, arguments, factor, goal, anchored_from)
+        assembly = _Assembly(b, quantity, operands, arguments, factor, goal, anchored_from)
         value = assembly.result()
         results.append(b("mul", "grad", value) if takes_gradient and not inside else value)
-        warnings += _cancellations(quantity, symbol)
+        warnings += _cancellations(quantity)
         thresholds |= assembly.thresholds
         warnings += assembly.warnings
         anchored = anchored or assembly.anchored
@@ -200,9 +264,9 @@ def sample(form: Format) -> npt.NDArray[Any]:
     return np.concatenate([even, moderate, -moderate, powers, -powers]).astype(form.dtype)
 
 
-def _cancellations(quantity: _Quantity, variable: Symbol) -> list[str]:
+def _cancellations(quantity: _Quantity) -> list[str]:
     """A line for each branch that loses digits which conditioning does not explain."""
-    lines = []
+    lines, variable = [], quantity.pieces.variable
     for expr, piece in zip(quantity.stable, quantity.pieces.pieces, strict=True):
         if expr.has(variable):
             loss, at = _measured_loss(expr, variable, piece.lower, piece.upper)
@@ -215,8 +279,9 @@ _TOLERABLE = 256.0
 """Float64 ulps beyond conditioning, on the points of the measurement, from which a formula is called unsafe."""
 
 
-def _grows(quantity: _Quantity, variable: Symbol) -> bool:
+def _grows(quantity: _Quantity) -> bool:
     """Whether a branch grows without bound, so that it may overflow where its product with a gradient does not."""
+    variable = quantity.pieces.variable
     return any(
         expr.is_polynomial(variable) and expr.has(variable) for expr in (quantity.stable[0], quantity.stable[-1])
     )
@@ -254,8 +319,26 @@ def _quantities(
             _stable_form(piece.expr, pieces.variable, order, pieces.variable, piece.lower, piece.upper)
             for piece in pieces.pieces
         )
-        quantities.append(_Quantity(shown, stable))
+        quantities.append(_Quantity(shown, stable, order=order))
     return quantities
+
+
+def _falling_side(
+    activation: Activation, computes: str, values: Mapping[Symbol, Expr], arguments: tuple[Symbol, ...]
+) -> int | None:
+    """The side from which the function can be reflected, if it can: not where a parameter is an argument."""
+    if arguments or computes.startswith("parameter-gradient:"):
+        return None
+    pieces = split(activation, dict(values))
+    return None if pieces.breakpoints else falling_side(pieces.pieces[0].expr, pieces.variable)
+
+
+def _of_one_side(quantity: _Quantity, side: int, form: int) -> _Quantity:
+    """The quantity as a function of the magnitude of x, for x on this side, in one of its formulas."""
+    formulas = one_sided(quantity.stable[0], quantity.pieces.variable, side)
+    formula = formulas[min(form, len(formulas) - 1)]
+    half = Pieces(MAGNITUDE, (Piece(formula, sympy.S.Zero, sympy.oo),), (), ())
+    return _Quantity(half, (formula,), side, quantity.order)
 
 
 def _parameter_gradient(
@@ -378,7 +461,6 @@ class _Assembly:
         self,
         b: Builder,
         quantity: _Quantity,
-        variable: Symbol,
         operands: Mapping[Symbol, Operand],
         arguments: tuple[Symbol, ...],
         factor: Operand | None,
@@ -389,10 +471,12 @@ class _Assembly:
         self.anchored_from = anchored_from
         self.anchored = False
         self.b = b
+        self.quantity = quantity
         self.pieces = quantity.pieces
         self.stable = quantity.stable
-        self.variable = variable
-        self.operands = operands
+        self.variable = quantity.pieces.variable
+        self.source: Operand = "x" if quantity.side is None else b("abs", "x")
+        self.operands = {**operands, self.variable: self.source}
         self.arguments = arguments
         self.factor = factor
         self.thresholds: set[float] = set()
@@ -400,6 +484,10 @@ class _Assembly:
 
     def result(self) -> Operand:
         """The operand that holds the quantity for every input."""
+        if self.quantity.side is not None:
+            value = reflected(self.b, self.quantity.order, self.quantity.side, self._branch(0))
+            self.thresholds |= {-threshold for threshold in self.thresholds}
+            return value
         for point in self.pieces.breakpoints:
             if not point.free_symbols:
                 self.thresholds.add(nearest(point, self.b.work_format))
@@ -432,14 +520,14 @@ class _Assembly:
         """One branch, its operand clamped to where the branch is used, its infinite ends mended."""
         expr, piece = self.stable[index], self.pieces.pieces[index]
         if not expr.has(self.variable):
-            return self._value(expr, "x")
-        operand: Operand = "x"
-        selects: list[tuple[str, Operand, Operand]] = []
+            return self._value(expr, self.source)
+        operand = self.source
+        selects: list[tuple[str, Operand, float, Operand]] = []
         straight = expr.is_polynomial(self.variable) and sympy.degree(expr, self.variable) <= 1
         for side, bound in ((-1, piece.lower), (1, piece.upper)):
             clamp = "max" if side < 0 else "min"
             if bound not in (sympy.oo, -sympy.oo):
-                if not expr.is_polynomial(self.variable):
+                if not expr.is_polynomial(self.variable) and self.quantity.side is None:
                     operand = self.b(clamp, operand, self._operand(bound))
                 continue
             if straight:
@@ -447,15 +535,16 @@ class _Assembly:
             remedy, scale = self._tail(expr, side)
             beyond = "lt" if side < 0 else "gt"
             if remedy.threshold is not None:
-                edge: Operand = side * remedy.threshold
-                self.thresholds.add(side * remedy.threshold)
-                if scale != 1:
-                    edge = self.b("div", edge, self._operand(scale))
-                operand = self.b(clamp, operand, edge)
+                edge = side * remedy.threshold
+                self.thresholds.add(edge)
+                if scale == 1:
+                    operand = self.b(clamp, operand, edge)
                 if remedy.asymptote is not None:
-                    selects.append((beyond, edge, self._value(remedy.asymptote, "x")))
+                    # where parameters are inputs what lies beyond is computed, too, and discarded
+                    at = self.source if scale == 1 else self.b("mul", self.source, self._operand(scale))
+                    selects.append((beyond, at, edge, self._value(remedy.asymptote, self.source)))
             if remedy.limit is not None:
-                selects.append(("eq", side * float("inf"), self._value(remedy.limit, "x")))
+                selects.append(("eq", self.source, side * float("inf"), self._value(remedy.limit, self.source)))
             if remedy.defects:
                 self.warnings.append(
                     f"the formula {expr} overflows where its value does not, for example at "
@@ -464,13 +553,13 @@ class _Assembly:
         value = self._value(expr, operand)
         scaled, scale, constant = self._without_arguments(expr)
         for anchor in self._anchors(scaled, piece):
-            at = "x" if scale == 1 else self.b("mul", "x", self._operand(scale))
+            at = self.source if scale == 1 else self.b("mul", self.source, self._operand(scale))
             factors = [*([] if constant == 1 else [self._operand(constant)]), *([self.factor] if self.factor else [])]
             value = anchor.select(self.b, at, value, factors)
             self.anchored = True
             self.thresholds |= {float(anchor.root), anchor.root - anchor.reach, anchor.root + anchor.reach}
-        for comparison, edge, far in selects:
-            value = self.b("select", self.b(comparison, "x", edge), far, value)
+        for comparison, at, edge, far in selects:
+            value = self.b("select", self.b(comparison, at, edge), far, value)
         return value
 
     def _without_arguments(self, expr: Expr) -> tuple[Expr, Expr, Expr]:
@@ -493,10 +582,10 @@ class _Assembly:
         return _anchors_of(expr, self.variable, piece.lower, piece.upper, self.b.work_format, self.goal, tolerable)
 
     def _tail(self, expr: Expr, side: int) -> tuple[Tail, Expr]:
-        """The remedy at one infinite end, and the factor of the input that its threshold is meant for.
+        """The remedy at one infinite end, and the factor k of the input x: what is beyond the threshold is k x.
 
-        Where parameters are inputs, the remedy must be the same for three values of them; its threshold then
-        applies to k x, k being the coefficient of the input inside the transcendental functions.
+        Where parameters are inputs, the remedy must be the same for several values of them, negative ones too where
+        they are allowed: then it is the end of k x, and that of x is the other.
         """
         free = [argument for argument in self.arguments if expr.has(argument)]
         if not free:
@@ -508,16 +597,17 @@ class _Assembly:
             # no threshold fits every value of the arguments; at infinity itself they may agree
             limits = {limit_at_infinity(expr.subs(dict.fromkeys(free, at)), self.variable, side) for at in (1, 4)}
             return Tail(limit=limits.pop() if len(limits) == 1 else None), sympy.S.One
-        found: dict[float, Tail] = {}
-        for value in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4)):
-            at = dict.fromkeys(free, value)
-            remedy = _cached_tail(expr.subs(at), self.variable, side, self.b)
+        threshold, asymptotes = 0.0, set()
+        signs = (1,) if scale.is_positive else (1, -1)
+        for value in (sign * size for sign in signs for size in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4))):
+            at = expr.subs(dict.fromkeys(free, value))
+            outwards = side if scale.subs(dict.fromkeys(free, value)) > 0 else -side
+            remedy = _cached_tail(at, self.variable, outwards, self.b)
             if remedy.threshold is not None:
-                found[remedy.threshold * float(scale.subs(at))] = remedy
-        if not found:
-            return Tail(), sympy.S.One
-        largest = max(found)
-        return Tail(largest * 1.25, found[largest].asymptote), scale
+                threshold = max(threshold, remedy.threshold * abs(float(scale.subs(dict.fromkeys(free, value)))))
+                constant = limit_at_infinity(at, self.variable, outwards)
+                asymptotes.add(constant if remedy.asymptote is None else remedy.asymptote)
+        return (Tail(threshold * 1.25, asymptotes.pop()) if len(asymptotes) == 1 else Tail()), scale
 
     def _edge(self, index: int) -> tuple[Operand, bool]:
         """Breakpoint `index` as an operand, and whether it stands for the exact point itself."""
@@ -600,13 +690,21 @@ def _anchors_of(
 ) -> list[Anchor]:
     x = np.unique(sample(FORMATS["float32"]).astype(np.float64))
     x = x[(x > float(lower)) & (x < float(upper)) & (np.abs(x) < 64)]
+    error = _error_beside(expr, variable, work, goal)
+    return anchors(expr, variable, x, error, tolerable=tolerable, work=work, result=goal.result)
+
+
+@lru_cache(maxsize=64)
+def _error_beside(expr: Expr, variable: Symbol, work: Format, goal: Goal) -> Callable[[float, float], float]:
     b = Builder(("x",), work, NATIVE, goal.result)
     program = b.program(translate(b, expr, {variable: "x"}))
 
-    def error(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return error_at_level(program, at, goal)
+    @lru_cache
+    def error(root: float, distance: float) -> float:
+        distances = distance * (1 + np.arange(9) / 8)
+        return float(np.max(error_at_level(program, np.concatenate([root - distances, root + distances]), goal)))
 
-    return anchors(expr, variable, x, error, tolerable=tolerable, work=work, result=goal.result)
+    return error
 
 
 def _cached_tail(expr: Expr, variable: Symbol, side: int, b: Builder) -> Tail:

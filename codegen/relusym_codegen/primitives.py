@@ -13,6 +13,7 @@ import sympy
 from sympy import Expr, Function, exp, log, pi, sqrt, tanh
 
 from relusym_codegen import approximants
+from relusym_codegen.approximants.core import Core
 from relusym_codegen.program import Builder, Operand, spare
 
 
@@ -51,6 +52,11 @@ class Stable(Function):  # type: ignore[misc]
     def expansion(*operands: Any, **_: Any) -> Operand:
         """Lets that compute it."""
         raise NotImplementedError
+
+    @staticmethod
+    def one_sided(v: Expr, side: int) -> Expr | None:
+        """The function at v (side 1) or -v (side -1), v >= 0, with its exponential in sight; None: as it is."""
+        return None
 
 
 class Bounded(Stable):
@@ -115,6 +121,30 @@ def _split_decay(b: Builder, u: Operand) -> tuple[Operand, Operand]:
 
 def _square(b: Builder, u: Operand) -> Operand:
     return b("mul", u, u)
+
+
+class Decay(Decaying):
+    """exp(-v) for v >= 0."""
+
+    @staticmethod
+    def slope(v: Expr) -> Expr:
+        return -Decay(v)
+
+    @staticmethod
+    def definition(v: Expr) -> Expr:
+        return exp(-v)
+
+    @staticmethod
+    def expansion(b: Builder, v: Operand) -> Operand:
+        return b("exp", b("neg", v))
+
+    @staticmethod
+    def halves(b: Builder, v: Operand) -> tuple[Operand, Operand]:
+        return _split_exp(b, b("neg", v))
+
+    @staticmethod
+    def mark(b: Builder, v: Operand) -> None:
+        """Its exponential is of v as it stands: nothing to share."""
 
 
 class Expm1(Stable):
@@ -190,6 +220,10 @@ class Sigmoid(Decaying):
         first, second = _falling_on_the_left(b, u)
         return b("div", first, b("add", _decay(b, u), 1.0)), second
 
+    @staticmethod
+    def one_sided(v: Expr, side: int) -> Expr:
+        return (Decay(v) if side < 0 else sympy.S.One) / (1 + Decay(v))
+
 
 def _falling_on_the_left(b: Builder, u: Operand) -> tuple[Operand, Operand]:
     """Two factors of min(1, exp(u))."""
@@ -221,6 +255,10 @@ class SigmoidSlope(Decaying):
     def halves(b: Builder, u: Operand) -> tuple[Operand, Operand]:
         first, second = _split_decay(b, u)
         return b("div", first, _square(b, b("add", _decay(b, u), 1.0))), second
+
+    @staticmethod
+    def one_sided(v: Expr, side: int) -> Expr:
+        return Decay(v) / (1 + Decay(v)) ** 2
 
 
 class Softplus(Stable):
@@ -573,13 +611,24 @@ def _erfc_of_magnitude(b: Builder, u: Operand) -> Operand:
 def _freed_tail(b: Builder, u: Operand, core_name: str) -> tuple[Operand, Operand]:
     """A tail at |u| freed of its exponential, and |u| clamped to where it matters.
 
-    P(t) y with y = 2 / (|u| + k) and t = |u| y - 1, which is (|u| - k) / (|u| + k) but keeps the digits of a small u.
-    Somewhat beyond the core's end the polynomial is as good as any bounded factor: the exponential rounds to zero.
+    P(t) y with y = 2 / (s (|u| + k)) and t = s |u| y - 1, which is (|u| - k) / (|u| + k) but keeps the digits of a
+    small u.
     """
     core = approximants.named(core_name, b.work_format, b.result)
+    magnitude, divisor = _tail_divisor(b, u, core)
+    y = b("div", 1.0, divisor)
+    t = b("sub", b("mul", b("mul", magnitude, core.scale), y), 1.0)
+    return b("mul", core.horner(b, t), y), magnitude
+
+
+def _tail_divisor(b: Builder, u: Operand, core: Core) -> tuple[Operand, Operand]:
+    """|u|, clamped, and s (|u| + k) / 2 for the core's k and s.
+
+    Somewhat beyond the core's end the polynomial is as good as any bounded factor: the exponential rounds to zero.
+    """
     magnitude = b("min", b("abs", u), core.upper + 1.75)
-    y = b("div", 1.0, b("add", b("mul", magnitude, 0.5), 0.5 * core.centre))
-    return b("mul", core.horner(b, b("sub", b("mul", magnitude, y), 1.0)), y), magnitude
+    half = 0.5 * core.scale
+    return magnitude, b("add", b("mul", magnitude, half), half * core.centre)
 
 
 def _normal_exponent(b: Builder, magnitude: Operand) -> Operand:
@@ -616,6 +665,45 @@ class NormalDistribution(Decaying):
     def mark(b: Builder, u: Operand) -> None:
         """Its exponential is of the square: nothing to share."""
 
+    @staticmethod
+    def one_sided(v: Expr, side: int) -> Expr | None:
+        return Decay(v**2 / 2) * NormalTail(v) if side < 0 else None
+
+
+class NormalTail(Bounded):
+    """Phi(-v) exp(v^2 / 2) for v >= 0: Mills' ratio but for a constant."""
+
+    @staticmethod
+    def slope(v: Expr) -> Expr:
+        return v * NormalTail(v) - 1 / sqrt(2 * pi)
+
+    @staticmethod
+    def definition(v: Expr) -> Expr:
+        return sympy.erfc(v / sqrt(2)) * exp(v**2 / 2) / 2
+
+    @staticmethod
+    def expansion(b: Builder, v: Operand) -> Operand:
+        return _freed_tail(b, v, "normal")[0]
+
+
+class NormalRamp(Bounded):
+    """v Phi(-v) exp(v^2 / 2) for v >= 0, below 2/5: with the v that the core divides anyway, one rounding less."""
+
+    @staticmethod
+    def slope(v: Expr) -> Expr:
+        return (1 + v**2) * NormalTail(v) - v / sqrt(2 * pi)
+
+    @staticmethod
+    def definition(v: Expr) -> Expr:
+        return v * NormalTail.definition(v)
+
+    @staticmethod
+    def expansion(b: Builder, v: Operand) -> Operand:
+        core = approximants.named("normal", b.work_format, b.result)
+        magnitude, divisor = _tail_divisor(b, v, core)
+        quotient = b("div", magnitude, divisor)
+        return b("mul", core.horner(b, b("sub", b("mul", quotient, core.scale), 1.0)), quotient)
+
 
 class NormalDensity(Decaying):
     """The normal density exp(-u^2 / 2) / sqrt(2 pi)."""
@@ -642,6 +730,10 @@ class NormalDensity(Decaying):
     @staticmethod
     def mark(b: Builder, u: Operand) -> None:
         """Its exponential is of the square: nothing to share."""
+
+    @staticmethod
+    def one_sided(v: Expr, side: int) -> Expr:
+        return Decay(v**2 / 2) / sqrt(2 * pi)
 
 
 def _where_normal(b: Builder, u: Operand) -> Operand:

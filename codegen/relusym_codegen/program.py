@@ -161,6 +161,20 @@ class Program:
     work_format: Format
 
 
+def renamed(program: Program, names: Mapping[str, str]) -> Program:
+    """The program with other names for some of its inputs."""
+
+    def new(operand: Operand) -> Operand:
+        return names.get(operand, operand) if isinstance(operand, str) else operand
+
+    return Program(
+        tuple(names.get(name, name) for name in program.inputs),
+        tuple(Let(let.name, let.operation, tuple(map(new, let.operands))) for let in program.lets),
+        tuple(map(new, program.outputs)),
+        program.work_format,
+    )
+
+
 class Constant(float):
     """A number rounded to a format, and what the rounding left: `low`, rounded to the same format.
 
@@ -228,6 +242,7 @@ class Builder:
         self.result = result or work_format
         self.halved: set[Operand] = set()
         self._lets: list[Let] = []
+        self._negations: dict[Operand, Operand] = {}
         self._known: dict[tuple[str, tuple[Any, ...]], str] = {}
 
     def __call__(self, operation: str, *operands: Operand) -> Operand:
@@ -237,19 +252,18 @@ class Builder:
         if folded is not None:
             return folded
         key = (operation, tuple((type(operand), repr(operand), low_part(operand)) for operand in operands))
-        if operation == "abs" and (inner := self._negated(operands[0])) is not None:
-            return self("abs", inner)
+        if operation == "abs" and operands[0] in self._negations:
+            return self("abs", self._negations[operands[0]])
+        if operation == "add":
+            for one, other in (operands, operands[::-1]):
+                if one in self._negations:
+                    return self("sub", other, self._negations[one])
         if key not in self._known:
-            self._known[key] = f"v{len(self._lets)}"
-            self._lets.append(Let(self._known[key], operation, operands))
+            name = self._known[key] = f"v{len(self._lets)}"
+            self._lets.append(Let(name, operation, operands))
+            if operation == "neg":
+                self._negations[name] = operands[0]
         return self._known[key]
-
-    def _negated(self, operand: Operand) -> Operand | None:
-        """U where `operand` is -u."""
-        for let in self._lets:
-            if let.name == operand and let.operation == "neg":
-                return let.operands[0]
-        return None
 
     def is_chain(self, operand: Operand, operations: tuple[str, ...], end: str) -> bool:
         """Whether `operand` is a chain of these operations, first operands all the way, that ends in `end`."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from relusym.activation import Activation, Number, parameter_values
-from relusym.errors import Missing
+from relusym.errors import InvalidRequest, Missing
 from relusym.judge.exhaustive import Trial
 from relusym_codegen.acceptance import ACCURACIES, TRUSTED, batches, bound_for, missing
 from relusym_codegen.generation import UnsafeKernel, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.literals import nearest
+from relusym_codegen.signatures import FUSED
 
 DTYPE = "float32"
 COMPUTES = ("forward", "derivative")
@@ -64,6 +65,9 @@ def trials(
 
     Raises `InvalidRequest` for words nobody knows, and `Missing` where the target cannot run here.
     """
+    for word in computes or ():
+        if word in FUSED:
+            raise InvalidRequest(f"no sweep tries every input of {word}; leave out --exhaustive")
     found = []
     for batch in batches(
         activations,

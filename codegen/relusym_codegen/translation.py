@@ -100,9 +100,11 @@ def _translate(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Op
 
 
 def _finite_multiple(b: Builder, argument: Expr, operands: Mapping[Symbol, Operand]) -> Operand:
-    """The argument of a sine: where it is a multiple c u, |c| > 1, u is clamped so that a finite u stays finite."""
+    """The argument of a sine, clamped so that it is finite for a finite input."""
     constant, rest = argument.as_independent(*argument.free_symbols, as_Add=False)
     operand = _translate(b, rest, operands)
+    if len(rest.free_symbols) > 1:
+        operand = b("max", b("min", operand, b.work_format.max), -b.work_format.max)
     if abs(constant) > 1:
         edge = b.constant(sympy.Rational(b.work_format.max) * Rational(1023, 1024) / sympy.ceiling(abs(constant)))
         operand = b("max", b("min", operand, edge), -edge)

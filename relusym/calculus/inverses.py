@@ -29,7 +29,7 @@ def inverse(pieces: Pieces, rising: bool) -> Pieces | None:
     """
     x = pieces.variable
     try:
-        found = [_branch(piece, x) for piece in pieces.pieces]
+        found = [piece_inverse(piece, x) for piece in pieces.pieces]
     except Undecided:
         return None
     if None in found:
@@ -45,7 +45,7 @@ def inverse(pieces: Pieces, rising: bool) -> Pieces | None:
     return Pieces(x, tuple(branches), values, places)
 
 
-def _branch(piece: Piece, x: Symbol) -> Piece | None:
+def piece_inverse(piece: Piece, x: Symbol) -> Piece | None:
     """The inverse of one piece on its image: the solution that leads back into the piece."""
     ends = [one_sided_limit(piece, end, x) for end in (piece.lower, piece.upper)]
     rising = _rises(piece, x)

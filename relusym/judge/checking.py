@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from relusym import activations
-from relusym.activation import Activation, Number
+from relusym.activation import Activation, Number, parameter_values
+from relusym.calculus.outputs import slope_by_output
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Array, Format, format_of, neighbours
+from relusym.judge.addends import parted
 from relusym.judge.expectations import Expectation, Quantity, expectation, quantities_of
 from relusym.judge.laws import CallFailed, Subject, layout_findings
 from relusym.judge.metrics import Bound
@@ -48,13 +50,18 @@ def check(
     max_ulp: float | None = None,
     bound: Bound | None = None,
     within: float | None = None,
+    work: object = None,
     examples: int = 120,
     seed: int = 0,
 ) -> Report:
     """Judge a kernel: `fn` computes a quantity of `activation` elementwise on NumPy arrays of `dtype`.
 
     `computes` says what fn returns: forward, derivative, second-derivative, backward (called as fn(grad, x)),
-    forward-derivative (a pair), parameter-gradient:NAME (fn(grad, x)). fn never receives parameters: bind
+    forward-derivative (a pair), parameter-gradient:NAME (fn(grad, x)), bias-forward (fn(x, bias)),
+    residual-forward (fn(x, residual)), bias-backward (fn(grad, x, bias), the pair dx, db), residual-backward
+    (fn(grad, x, residual)), backward-from-output (fn(grad, y)). Those with an addend are held to the value at
+    x plus the addend, rounded once to the format `work` (that of the inputs by default); backward-from-output
+    to grad times f' as a function of f, at the y it is given. fn never receives parameters: bind
     them with functools.partial, and give their exact values here as `parameters`. `subgradient` is the policy
     at kinks.
 
@@ -80,13 +87,18 @@ def check(
     form = format_of(dtype)
     judged = activations.named(activation) if isinstance(activation, str) else activation
     quantities = quantities_of(computes, judged)
+    title = f"{judged.name} {computes} {form.name}"
+    if computes == "backward-from-output":
+        judged = slope_by_output(judged, parameter_values(judged, parameters), subgradient)
+        parameters, subgradient = None, "least-norm"
+    sums_in = "" if work is None else format_of(work).name
     expected = [
-        expectation(judged, quantity, parameters=parameters, subgradient=subgradient) for quantity in quantities
+        expectation(judged, quantity, parameters=parameters, subgradient=subgradient, work=sums_in)
+        for quantity in quantities
     ]
     bounds = [bound or (Bound(max_ulp) if max_ulp is not None else _default(quantity)) for quantity in quantities]
-    subject = Subject(fn, quantities[0].takes_gradient, len(quantities))
+    subject = Subject(fn, quantities[0].takes_gradient, len(quantities), quantities[0].addend)
     extra = _around(extra_points, form)
-    title = f"{judged.name} {computes} {form.name}"
     notes: tuple[str, ...] = ()
     with np.errstate(all="ignore"):
         try:
@@ -94,6 +106,8 @@ def check(
             total = Tally(findings=tuple(findings))
             if all(finding.kind in ("layout", "input-changed") for finding in findings):
                 notes = (note_on_zero(subject, quantities[0], form),)
+                if subject.addend:
+                    notes += (f"x above is the sum of x and the {subject.addend} that was aimed at",)
                 for output, (one, allowed) in enumerate(zip(expected, bounds, strict=True)):
                     over = Sweep(subject, output, one, allowed, within)
                     for x, gradient in inputs_of(one, form, extra=extra, examples=examples, seed=seed):
@@ -111,7 +125,6 @@ def _report(
     quantities: tuple[Quantity, ...],
     notes: tuple[str, ...],
 ) -> Report:
-    takes_gradient = quantities[0].takes_gradient
     shown: Finding | None = next((finding for finding in total.findings if finding.input), None)
     x = shown.input if shown else total.worst_input or "0x0.0p+0"
     gradient = (shown.gradient if shown else total.worst_gradient) or hex_of(1.0)
@@ -130,10 +143,19 @@ def _report(
         undecided=total.undecided,
         reproduce=shown.message
         if shown and shown.kind == "layout"
-        else call_line(form, x, gradient if takes_gradient else None) + aim,
+        else call_line(form, *_called_with(quantities[0], form, x, gradient)) + aim,
         notes=notes,
         versions=installed_versions(),
     )
+
+
+def _called_with(quantity: Quantity, form: Format, x: str, gradient: str) -> tuple[str, str | None, str | None]:
+    """X, gradient and addend of the call, as hex floats."""
+    given = gradient if quantity.takes_gradient else None
+    if not quantity.addend:
+        return x, given, None
+    first, addend = parted(np.array([float.fromhex(x)], dtype=form.dtype))
+    return hex_of(first[0]), given, hex_of(addend[0])
 
 
 def _merged(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -19,6 +19,7 @@ from relusym.calculus.limits import limits_at_infinity
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest, Undecided
 from relusym.floats import Array, Format, format_of, from_ordinal, ordinal, round_to, to_bits, to_format
+from relusym.judge.addends import parted, summed
 from relusym.pieces import Pieces, split
 from relusym.rounding import Reference, reference
 
@@ -35,12 +36,16 @@ MOST_TRANSITIONS = 32
 
 @dataclass(frozen=True)
 class Quantity:
-    """One thing that a kernel computes: a derivative in x or by a parameter, perhaps times a gradient."""
+    """One thing that a kernel computes: a derivative in x or by a parameter, perhaps times a gradient.
+
+    With an `addend` ("bias" or "residual") it is taken at the sum of x and a second array; see `addends`.
+    """
 
     name: str
     order: int = 0
     parameter: str | None = None
     takes_gradient: bool = False
+    addend: str = ""
 
     @property
     def has_limits(self) -> bool:
@@ -54,6 +59,13 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
     "second-derivative": (Quantity("second-derivative", order=2),),
     "backward": (Quantity("backward", order=1, takes_gradient=True),),
     "forward-derivative": (Quantity("forward"), Quantity("derivative", order=1)),
+    "bias-forward": (Quantity("forward", addend="bias"),),
+    "residual-forward": (Quantity("forward", addend="residual"),),
+    # called with one row, of which the sum over all rows is what is summed
+    "bias-backward": (Quantity("backward", order=1, takes_gradient=True, addend="bias"),) * 2,
+    "residual-backward": (Quantity("backward", order=1, takes_gradient=True, addend="residual"),),
+    # of f' as a function of f
+    "backward-from-output": (Quantity("backward", takes_gradient=True),),
 }
 
 
@@ -86,17 +98,25 @@ class Expectation:
     quantity: Quantity
     values: tuple[tuple[Symbol, Expr], ...]
     subgradient: Any
+    work: str = ""
 
     def at(self, x: Array, gradient: Array | None = None) -> Reference:
         """The correctly rounded values at these inputs (one dimension), remembered for the next kernel."""
-        expected, bits = self, None
-        if gradient is not None and np.all(gradient == 1):
-            expected = replace(self, quantity=replace(self.quantity, name="", takes_gradient=False))
-        elif gradient is not None:
+        bits, points = None, self.points(x)
+        if gradient is not None and not np.all(gradient == 1):
             bits = to_bits(gradient).tobytes()
-        elif self.quantity.name:
-            expected = replace(self, quantity=replace(self.quantity, name=""))
-        return _remembered(expected, x.dtype.name, to_bits(x).tobytes(), bits)
+        inputs = points.dtype.name, to_bits(points).tobytes()
+        return _remembered(self._at_inputs(bits is not None), x.dtype.name, *inputs, bits)
+
+    def points(self, x: Array) -> Array:
+        """Where the quantity is taken: at x, or where x is the sum aimed at, at the sum of its parts."""
+        return summed(*parted(x), format_of(self.work or x.dtype)) if self.quantity.addend else x
+
+    def _at_inputs(self, takes_gradient: bool = False) -> Expectation:
+        """The same quantity at its points, whatever a kernel is called with: what is remembered is shared."""
+        return replace(
+            self, quantity=replace(self.quantity, name="", takes_gradient=takes_gradient, addend=""), work=""
+        )
 
     @cached_property
     def pieces(self) -> Pieces:
@@ -140,12 +160,12 @@ class Expectation:
 
     def at_breakpoint(self, x: Array) -> Bools:
         """Which inputs are breakpoints of the definition."""
-        here: Bools = np.isin(x.astype(np.float64), self._float_breakpoints)
+        here: Bools = np.isin(self.points(x).astype(np.float64), self._float_breakpoints)
         return here
 
     def landmarks(self, form: Format) -> Array:
         """Inputs next to which kernels go wrong: breakpoints, roots, overflow and underflow edges."""
-        places = np.concatenate([np.asarray(self._near_breakpoints), _landmarks(self, form.name)])
+        places = np.concatenate([np.asarray(self._near_breakpoints), _landmarks(self._at_inputs(), form.name)])
         with np.errstate(over="ignore"):
             return to_format(round_to(places, form), form)
 
@@ -173,32 +193,38 @@ def expectation(
     *,
     parameters: Mapping[str, Number] | None = None,
     subgradient: Policy = "least-norm",
+    work: str = "",
 ) -> Expectation:
-    """The expectation for these parameter values; raises `InvalidActivation` and `InvalidSubgradient`."""
+    """The expectation for these parameter values; raises `InvalidActivation` and `InvalidSubgradient`.
+
+    `work` is the format to which a sum with an addend is rounded, that of the inputs by default.
+    """
     values = tuple(parameter_values(activation, parameters).items())
     policy = tuple(subgradient.items()) if isinstance(subgradient, Mapping) else subgradient
-    return _expectation(activation, quantity, values, policy)
+    return _expectation(activation, quantity, values, policy, work)
 
 
 @lru_cache(maxsize=64)
 def _expectation(
-    activation: Activation, quantity: Quantity, values: tuple[tuple[Symbol, Expr], ...], policy: Any
+    activation: Activation, quantity: Quantity, values: tuple[tuple[Symbol, Expr], ...], policy: Any, work: str
 ) -> Expectation:
-    return Expectation(activation, quantity, values, policy)
+    return Expectation(activation, quantity, values, policy, work)
 
 
 @lru_cache(maxsize=64)
-def _remembered(expected: Expectation, dtype: str, x: bytes, gradient: bytes | None) -> Reference:
-    form = format_of(dtype)
+def _remembered(expected: Expectation, dtype: str, at: str, points: bytes, gradient: bytes | None) -> Reference:
+    """Values in the format `dtype` at points of the format `at`."""
+    form, inputs = format_of(dtype), format_of(at)
     quantity = expected.quantity
     return reference(
         expected.activation,
-        np.frombuffer(x, dtype=form.dtype),
+        np.frombuffer(points, dtype=inputs.dtype),
         order=quantity.order,
         parameters={symbol.name: value for symbol, value in expected.values},
         at_breakpoints=expected.stated,
-        factor=None if gradient is None else np.frombuffer(gradient, dtype=form.dtype),
+        factor=None if gradient is None else np.frombuffer(gradient, dtype=form.dtype).astype(inputs.dtype),
         wrt=quantity.parameter,
+        rounded_to=form,
     )
 
 

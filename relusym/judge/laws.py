@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relusym.floats import Array, Format, format_of, from_bits, to_bits, ulp
+from relusym.judge.addends import parted
 from relusym.judge.metrics import Bound, error_in_ulps, exact_value
 from relusym.judge.reports import Finding, hex_of
 from relusym.rounding import Reference
@@ -34,15 +35,24 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """The callable under judgement: fn(x), or fn(grad, x), returning one array or several."""
+    """The callable under judgement: fn(x), or fn(grad, x), returning one array or several.
+
+    With an `addend` it takes one more array, and `x` is the sum aimed at, which is parted: a bias has one dimension,
+    so the others get it as one row.
+    """
 
     fn: Callable[..., Any]
     takes_gradient: bool
     outputs: int
+    addend: str = ""
 
     def __call__(self, x: Array, gradient: Array | None = None) -> tuple[Any, ...]:
         """Its results, quietly; `CallFailed` where it raises or returns another number of results."""
-        arguments = (gradient, x) if self.takes_gradient else (x,)
+        operands = (gradient, x) if self.takes_gradient else (x,)
+        if self.addend:
+            operands = (*operands[:-1], *parted(x))
+        arguments = [array.reshape(-1) if self.addend == "bias" else array for array in operands if array is not None]
+        before = [array.tobytes() for array in arguments]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
@@ -57,7 +67,9 @@ class Subject:
         results = result if self.outputs > 1 else (result,)
         if not isinstance(results, tuple | list) or len(results) != self.outputs:
             raise CallFailed(_finding("shape", f"returned {type(result).__name__}, not {self.outputs} arrays"))
-        return tuple(results)
+        if self.addend and before != [array.tobytes() for array in arguments]:
+            raise CallFailed(_finding("input-changed", "fn changes its input"))
+        return tuple(result.reshape(x.shape) for result in results) if self.addend == "bias" else tuple(results)
 
 
 @dataclass(frozen=True)

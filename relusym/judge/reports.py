@@ -120,10 +120,12 @@ def hex_of(value: Any) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}" if "." in mantissa else f"{mantissa}p{exponent}"
 
 
-def call_line(form: Format, x: str, gradient: str | None = None, name: str = "fn") -> str:
+def call_line(form: Format, x: str, gradient: str | None = None, addend: str | None = None, name: str = "fn") -> str:
     """A line of Python that calls the kernel with this input again."""
     dtype = "ml_dtypes.bfloat16" if form.name == "bfloat16" else f"np.{form.name}"
-    arrays = [f"np.array([float.fromhex({value!r})], dtype={dtype})" for value in (gradient, x) if value is not None]
+    arrays = [
+        f"np.array([float.fromhex({value!r})], dtype={dtype})" for value in (gradient, x, addend) if value is not None
+    ]
     return f"{name}({', '.join(arrays)})"
 
 

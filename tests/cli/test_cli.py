@@ -82,7 +82,8 @@ def test_cuda_text_goes_into_a_cu_file(tmp_path: Path) -> None:
     path = tmp_path / "relu.cu"
     assert run(app, ["generate", "relu", "--target", "cupy", "-o", str(path)]).exit_code == 0
     assert path.read_text().lstrip().startswith("//")
-    assert "__global__ void relu_forward_float32_precise" in path.read_text()
+    assert "__global__" in path.read_text()
+    assert "relu_forward_float32_precise(" in path.read_text()
 
 
 def test_a_committed_file_is_judged(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from relusym_codegen.program import ARITHMETIC, Builder, Constant, evaluate
 from relusym_codegen.sensitivity import sensitivity
 from sympy import Symbol, exp
 
-from relusym.activations import NAMES
+from relusym.activations import NAMES, named
 from relusym.floats import FORMATS, all_values, to_bits
+from relusym.rounding import reference
 
 F16, F32, F64 = (FORMATS[name] for name in ("float16", "float32", "float64"))
 needs_compiler = pytest.mark.skipif(compilers.available() is None, reason="no C compiler was found")
@@ -156,9 +157,9 @@ def test_a_rounding_that_matters_is_found_and_kept_in_two_floats() -> None:
     names = [let.operation for let in program.lets]
     # an error of half an ulp of x^2 at 12 moves exp(-x^2/2) by some 72 relative half ulps
     assert 30 < np.max(table.relative[names.index("mul")]) < 80
-    chosen = arithmetic.levels(program, table, F32, 4.0)
+    chosen = arithmetic.levels(program, arithmetic._rows(program, table, F32), 4.0)
     assert chosen[names.index("mul")] == arithmetic.DOUBLE
-    cheap = arithmetic.levels(program, table, F32, 1000.0)
+    cheap = arithmetic.levels(program, arithmetic._rows(program, table, F32), 1000.0)
     assert set(cheap) == {arithmetic.QUICK}
 
 
@@ -173,7 +174,7 @@ def test_an_anchor_keeps_the_digits_at_a_root() -> None:
         formula,
         x,
         points,
-        lambda at: arithmetic.error_at_level(plain, at, goal),
+        lambda root, distance: float(arithmetic.error_at_level(plain, np.array([root + distance]), goal)[0]),
         tolerable=8.0,
         work=F32,
         result=F32,
@@ -260,3 +261,24 @@ def test_no_threshold_is_taken_from_other_values_of_an_argument(target: str) -> 
     slope = generate("squareplus", target, "float32", "derivative", "fast", arguments=["b"]).load()
     x = np.array([1e5, 1e10, np.inf, -np.inf], np.float32)
     np.testing.assert_allclose(slope(x, np.float32(1e10)), [0.8535534, 1, 1, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("computes", ["forward", "derivative"])
+@pytest.mark.parametrize("accuracy", ["precise", "fast"])
+@pytest.mark.parametrize("target", ["numpy", pytest.param("c", marks=needs_compiler)])
+def test_a_parameter_passed_at_the_call_may_have_any_sign_and_size(target: str, accuracy: str, computes: str) -> None:
+    kernel = generate("swish", target, "float32", computes, accuracy).load()
+    magnitudes = np.array([1e-38, 1e-10, 0.3, 1, 3, 20, 300, 1e10, 1e30, 3e38], np.float32)
+    x = np.concatenate([-magnitudes, magnitudes])
+    for size in (1e-15, 0.01, 1.0, 100.0, 1e15):
+        for beta in (size, -size):
+            slope = float(np.float32(beta))
+            want = reference(named("swish"), x, order=int(computes == "derivative"), parameters={"beta": slope}).value
+            np.testing.assert_allclose(kernel(x, slope), want, rtol=2e-6, atol=1e-44)
+
+
+@needs_compiler
+def test_a_sine_of_a_product_that_overflows_is_finite() -> None:
+    snake = generate("snake", "c", "float32", accuracy="fast", arguments=["a"]).load()
+    x = np.array([3e38, -3e38, 1e30], np.float32)
+    assert snake(x, 1e10).tolist() == x.tolist()

@@ -2,12 +2,20 @@
 
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
+import fake_cupy
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from relusym_codegen import acceptance, generate
+from relusym_codegen.program import evaluate
 from relusym_codegen.targets import cuda
+from sympy import Symbol
 
+from relusym.activation import Activation, Parameter, x
 from relusym.activations import NAMES
 from relusym.errors import InvalidRequest, Missing
 from relusym.floats import FORMATS, all_values
@@ -18,9 +26,10 @@ needs_compiler = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_float32_program_holds_no_double(name: str) -> None:
-    for computes in ("forward", "derivative", "second-derivative"):
+def test_a_float32_program_holds_no_double_no_division_and_no_root(name: str) -> None:
+    for computes in ("forward", "derivative"):
         text = generate(name, "cuda", "float32", computes).device_source
+        assert cuda.slow_operations(text) == []
         code = re.sub(r"//.*", "", text)
         assert not re.search(r"\bdouble\b", code)
         assert not re.search(r"(?<![\w.])\d+\.\d*(e[-+]?\d+)?(?![\df.e])", code), "a literal without f is a double"
@@ -32,7 +41,32 @@ def test_the_text_has_vector_accesses_and_one_element_function() -> None:
     assert "alignas(16)" in text
     assert "lane[8]" in text
     assert text.count("_element(") == 2
-    assert "#pragma unroll 1" in text
+    loops = re.findall(r"(#pragma unroll.*)\n\s*for \((.*)", text)
+    assert len(loops) == len(re.findall(r"\bfor \(", text))
+    outer = [pragma for pragma, head in loops if "Pack::lanes" not in head and "DEPTH" not in head]
+    assert set(outer) == {"#pragma unroll 1"}
+
+
+@pytest.mark.parametrize("computes", ["forward", "backward", "forward-derivative", "bias-forward", "bias-backward"])
+def test_only_the_kernel_for_separate_memory_promises_that_nothing_overlaps(computes: str) -> None:
+    entries = cuda.entries(generate("elu", "cuda", computes=computes).device_source)
+    promising = [name for name, parameters in entries if "__restrict__" in parameters]
+    assert promising == [generate("elu", "cuda", computes=computes).identifier]
+    assert len(entries) == 4
+
+
+def test_divisions_and_roots_would_be_found() -> None:
+    assert cuda.slow_operations('y = a / b; // 1/2\nasm("cvt %0");') == ["/"]
+    assert cuda.slow_operations("sqrtf(x) + __fsqrt_rn(x) + i % n") == ["sqrtf", "__fsqrt_rn", "%"]
+
+
+def test_a_parameter_may_have_the_name_of_a_variable_of_the_text() -> None:
+    for word in ("tile", "channel", "sum", "shift"):
+        symbol = Symbol(word, positive=True)
+        activation = Activation("f", symbol * x, parameters=(Parameter(symbol, 2),))
+        for computes in ("forward", "bias-backward"):
+            text = generate(activation, "cuda", computes=computes, arguments=[word]).device_source
+            assert f"const float {word}_" in text
 
 
 @needs_compiler
@@ -48,13 +82,131 @@ def test_the_text_on_the_cpu_satisfies_the_judge(name: str) -> None:
 
 @needs_compiler
 def test_body_and_tail_give_the_same_bits_at_every_length() -> None:
-    fn = generate("mish", "cuda", "float32", "derivative").load(on="cpu")
-    points = np.linspace(-9, 9, 131).astype(np.float32)
-    whole = fn(points)
-    for length in range(68):
-        for start in (0, 1, 3):
-            part = points[start : start + length]
-            assert np.array_equal(fn(part), whole[start : start + length])
+    kernels = [generate("elu", "cuda", dtype, "derivative") for dtype in ("float16", "float32", "float64")]
+    for kernel, fn in zip(kernels, cuda.load_on_cpu(kernels), strict=True):
+        points = np.linspace(-9, 9, 3 * 8192 + 9).astype(kernel.dtype)
+        (whole,) = evaluate(kernel.program, {"x": points})
+        whole = whole.astype(kernel.dtype)
+        lanes = 16 // points.itemsize
+        tiles = [k * cuda.THREADS * lanes for k in (1, 2, 4, 6)]
+        for length in (*range(20), *(tile + step for tile in tiles for step in (-1, 0, 1, lanes)), points.size - 3):
+            for start in (0, 1, 3):
+                part = points[start : start + length]
+                assert np.array_equal(fn(part), whole[start : start + length])
+
+
+@needs_compiler
+@given(
+    shape=st.lists(st.integers(1, 7), min_size=1, max_size=5).map(tuple),
+    steps=st.lists(st.sampled_from([1, 2, 3, -1, -2]), min_size=5, max_size=5),
+    order=st.permutations(range(5)),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_layout_does_not_change_a_result(
+    strided_backward: Any, shape: tuple[int, ...], steps: list[int], order: list[int]
+) -> None:
+    kernel, fn = strided_backward
+    axes = [axis for axis in order if axis < len(shape)]
+    random = np.random.default_rng(0)
+
+    def view() -> Any:
+        extents = [size * abs(step) for size, step in zip(shape, steps, strict=False)]
+        plain = random.normal(size=extents).astype(np.float32)
+        return plain[tuple(slice(None, None, step) for step in steps[: len(shape)])].transpose(axes)
+
+    grad, points = view(), view()
+    (expected,) = evaluate(kernel.program, {"grad": grad, "x": points})
+    assert np.array_equal(fn(grad, points), expected)
+    out = view()
+    assert fn(grad, points, out=out) is out
+    assert np.array_equal(out, expected)
+    fn(grad, points, out=grad)
+    assert np.array_equal(grad, expected)
+
+
+@pytest.fixture(scope="module")
+def strided_backward() -> Any:
+    kernel = generate("silu", "cuda", "float32", "backward")
+    return kernel, kernel.load(on="cpu")
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", list(FORMATS))
+def test_every_quantity_may_be_written_in_place(dtype: str) -> None:
+    kernels = [generate("elu", "cuda", dtype, computes) for computes in ("forward", "forward-derivative", "backward")]
+    forward, both, backward = cuda.load_on_cpu(kernels)
+    points = np.linspace(-3, 3, 5000).astype(FORMATS[dtype].dtype)
+    value, (first, slope), product = forward(points), both(points), backward(points, points)
+    for start in (0, 1):
+        here = points.copy()[start:]
+        assert np.array_equal(forward(here, out=here), value[start:])
+        here, other = points.copy()[start:], np.empty_like(points[start:])
+        both(here, out=(other, here))
+        assert np.array_equal(other, first[start:])
+        assert np.array_equal(here, slope[start:])
+        here = points.copy()[start:]
+        assert np.array_equal(backward(here, here, out=here), product[start:])
+
+
+@given(divisor=st.integers(1, 2**30), dividend=st.integers(0, 2**63 - 1))
+@settings(deadline=None)
+def test_a_multiplication_with_the_reciprocal_divides_exactly(divisor: int, dividend: int) -> None:
+    module = RELU
+    for kind, bits in ((np.uint32, 32), (np.uint64, 64)):
+        magic, shift = module["_reciprocal"](divisor, kind)
+        for number in (
+            dividend % 2 ** (bits - 1),
+            2 ** (bits - 1) - 1,
+            dividend % 2 ** (bits - 1) // divisor * divisor,
+        ):
+            assert ((number * int(magic) >> bits) + number) >> int(shift) == number // divisor
+
+
+def launcher(computes: str = "forward", name: str = "relu") -> dict[str, Any]:
+    module: dict[str, Any] = {}
+    exec(str(generate(name, "cuda", computes=computes)), module)
+    return module
+
+
+RELU = launcher()
+
+
+def test_sizes_beyond_32_bits_are_passed_on_whole() -> None:
+    n = 2**33 + 8
+    ((name, blocks, operands),) = launcher()["launches"]([0], [2**40], n)
+    assert name == "relu_forward_float32_precise"
+    assert blocks == -(-n // (256 * 2 * 4))
+    assert operands[-1] == np.uint64(n)
+    assert type(operands[-1]) is np.uint64
+    launches = launcher("bias-backward")["launches"](
+        [0, 2**40, 2**39], [2**41, 2**42], 2**33, channels=64, scratch=2**43
+    )
+    assert [launch[0].rpartition("_")[2] for launch in launches] == ["precise", "fold", "fold", "fold", "fold", "fold"]
+    assert launcher()["launches"]([0], [0], 0) == []
+    assert launcher()["launches"]([0], [2**45], 2**42)[0][1] == 2**31 - 1
+    assert launcher()["strided_launch"]((2**31,), [(0, (8,))], [(2**40, (4,))]) is None
+
+
+@pytest.mark.parametrize("capability", ["90", "100"])
+def test_alignment_and_overlap_choose_the_kernel(capability: str) -> None:
+    launches, wide = launcher()["launches"], 32 if capability == "100" else 16
+    for source, target, kernel in (
+        (0, 2**20, ""),
+        (0, 0, "_inplace"),
+        (wide, 2**20 + wide, ""),
+        (wide // 2, 2**20, "_any"),
+        (0, 2**20 + 4, "_any"),
+    ):
+        assert launches([source], [target], 100, wide=wide)[0][0] == f"relu_forward_float32_precise{kernel}"
+    with pytest.raises(ValueError, match="y overlaps that of x"):
+        launches([0], [16], 100)
+    launches([0], [400], 100)
+    with pytest.raises(ValueError, match="overlaps that of bias"):
+        launcher("bias-forward")["launches"]([0, 800], [800], 100, channels=100)
+    with pytest.raises(ValueError, match="overlaps that of dx"):
+        launcher("bias-backward")["launches"]([0, 800, 1600], [2000, 2000], 100, channels=100)
+    with pytest.raises(ValueError, match="along the last axis"):
+        launcher("bias-forward")["launches"]([0, 800], [1600], 100, channels=7)
 
 
 @needs_compiler
@@ -69,6 +221,125 @@ def test_conversions_of_the_shim_round_once_to_nearest(dtype: str) -> None:
         wide = values.astype(np.float32)
         expected = np.where(wide > 0, wide, wide / np.float32(3)).astype(values.dtype)
         assert np.array_equal(third(values), expected, equal_nan=True)
+
+
+@needs_compiler
+def test_the_launcher_runs_every_layout_where_the_arrays_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = [generate("prelu", "cuda", "float32", "backward"), generate("elu", "cuda", "bfloat16", "bias-forward")]
+    machine = fake_cupy.install(monkeypatch, kernels)
+    monkeypatch.setenv("RELUSYM_CACHE", "off")
+    backward, biased = (kernel.load() for kernel in kernels)
+    random = np.random.default_rng(0)
+    base = random.normal(size=(2, 3, 40, 4, 5, 6)).astype(np.float32)
+    grads = random.normal(size=base.shape).astype(np.float32)
+    for key, last in (
+        (..., ""),
+        ((0, 0, 0, 0, 0, slice(1, None)), "_any"),
+        ((slice(None), 0), "_strided"),
+        ((0, 0, slice(None, None, -2)), "_strided"),
+        ((slice(None), slice(None, None, 2), slice(None, None, 3), slice(None, None, 2), slice(1, 4), slice(2)), ""),
+    ):
+        for device in (0, 1):
+            given = [fake_cupy.ndarray(array, device)[key] for array in (grads, base)]
+            machine.launches.clear()
+            result = backward(*given, 0.25)
+            want = grads[key] * np.where(base[key] > 0, np.float32(1), np.float32(0.25))
+            assert np.array_equal(result.host, want)
+            assert result.device.id == device
+            (launch,) = machine.launches
+            assert launch.device == device
+            assert launch.name == kernels[0].identifier + last
+    current = type(machine.streams[0])(77)
+    with current:
+        x = fake_cupy.ndarray(random.normal(size=(40, 24)).astype(FORMATS["bfloat16"].dtype), 0)
+        bias = fake_cupy.ndarray(random.normal(size=24).astype(x.dtype), 0)
+        plain = biased(x, bias).host
+        assert machine.launches[-1].stream == 77
+    turned = fake_cupy.ndarray(np.asfortranarray(x.host), 0)
+    assert np.array_equal(biased(turned, bias).host, plain)
+    assert machine.launches[-1].name.endswith("_strided")
+    assert np.array_equal(biased(fake_cupy.Exchanged(x.host, 0), fake_cupy.Exchanged(bias.host, 0)).host, plain)
+    assert np.array_equal(biased(fake_cupy.Interfaced(x.host), bias, out=x).host, plain)
+    assert np.array_equal(x.host, plain)
+    machine.launches.clear()
+    assert biased(x[:0], bias).shape == (0, 24)
+    assert machine.launches == []
+    assert all(options[:3] == ("--std=c++17", "--fmad=false", "--ftz=false") for options in machine.compiled)
+
+
+@needs_compiler
+def test_raw_addresses_go_to_the_stream_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = generate("elu", "cuda", "float32", "bias-backward")
+    machine = fake_cupy.install(monkeypatch, [kernel])
+    monkeypatch.setenv("RELUSYM_CACHE", "off")
+    launch = kernel.load().function.__globals__["launch"]
+    random = np.random.default_rng(0)
+    grad, x = random.normal(size=(2, 70, 8)).astype(np.float32)
+    bias, dx, db = np.ones(8, np.float32), np.empty_like(x), np.empty(8, np.float32)
+    launch(
+        [array.ctypes.data for array in (grad, x, bias)],
+        [dx.ctypes.data, db.ctypes.data],
+        x.size,
+        device=1,
+        stream=0x5EED,
+        channels=8,
+    )
+    assert {(made.device, made.stream) for made in machine.launches} == {(1, 0x5EED)}
+    assert machine.device == 0
+    (terms,) = evaluate(kernel.program, {"grad": grad, "x": x, "bias": np.broadcast_to(bias, x.shape)})
+    assert np.array_equal(dx, terms)
+    assert np.allclose(db, terms.sum(axis=0), atol=1e-5)
+
+
+@needs_compiler
+def test_arrays_that_do_not_fit_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = [generate("relu", "cuda", "float32", computes) for computes in ("backward", "bias-forward")]
+    machine = fake_cupy.install(monkeypatch, kernels)
+    backward, biased = (kernel.load() for kernel in kernels)
+    memory = np.zeros((8, 6), np.float32)
+    on_gpu = fake_cupy.ndarray(memory, 0)
+    half = fake_cupy.ndarray(np.zeros((8, 6), np.float16), 0)
+    row = fake_cupy.ndarray(np.zeros(6, np.float32), 0)
+    for call, error, words in (
+        (lambda: backward(on_gpu, half), TypeError, "x is float16; this kernel is for float32"),
+        (lambda: backward(on_gpu, memory), TypeError, "x is not on a GPU"),
+        (lambda: backward(on_gpu, [1.0]), TypeError, "must be an array on a GPU, not list"),
+        (lambda: backward(on_gpu, fake_cupy.Exchanged(memory, 0, 1)), TypeError, "x is not on a GPU"),
+        (lambda: backward(on_gpu, fake_cupy.ndarray(memory.copy(), 1)), ValueError, "x has shape .* on device 1"),
+        (lambda: backward(on_gpu, row), ValueError, "x has shape"),
+        (lambda: backward(on_gpu, on_gpu, out=row), ValueError, "y has shape"),
+        (lambda: backward(on_gpu[1:], on_gpu[1:], out=on_gpu[:-1]), ValueError, "overlaps"),
+        (lambda: backward(on_gpu[:, 1:], on_gpu[:, 1:], out=on_gpu[:, :-1]), ValueError, "overlaps"),
+        (lambda: biased(on_gpu, on_gpu), ValueError, "bias has shape"),
+        (lambda: biased(on_gpu, row[:5]), ValueError, "bias has shape"),
+        (lambda: biased(fake_cupy.ndarray(np.zeros((), np.float32), 0), row), ValueError, "no last axis"),
+        (lambda: biased(on_gpu, on_gpu[0], out=on_gpu), ValueError, "overlaps that of bias"),
+    ):
+        with pytest.raises(error, match=words):
+            call()
+    assert machine.launches == []
+
+
+def test_a_cubin_is_compiled_once_for_each_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kernel = generate("relu", "cuda")
+    machine = fake_cupy.install(monkeypatch, [kernel])
+    monkeypatch.setenv("RELUSYM_CACHE", str(tmp_path / "kernels"))
+
+    def cubin(capability: str) -> bytes:
+        compiled: bytes = kernel.load().function.__globals__["cubin"](capability)
+        return compiled
+
+    first = cubin("90")
+    assert cubin("90") == first
+    assert len(machine.compiled) == 1
+    cubin("100")
+    assert [options[-1] for options in machine.compiled] == ["--gpu-architecture=sm_90", "--gpu-architecture=sm_100"]
+    (damaged, *_) = (tmp_path / "kernels").glob("*.cubin")
+    damaged.write_bytes(b"half of it")
+    assert {cubin("90"), cubin("100")} == {first}
+    assert len(machine.compiled) == 3
+    with pytest.raises(RuntimeError, match=r"NVRTC 13\.0 does not compile .* for sm_00: what NVRTC said"):
+        cubin("00")
 
 
 def test_without_a_gpu_load_says_what_is_missing() -> None:

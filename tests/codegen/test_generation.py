@@ -105,6 +105,7 @@ def test_subgradient_policies_reach_the_kernel() -> None:
         ("right", 1),
         ("midpoint", 0.5),
         (sympy.Rational(1, 4), 0.25),
+        ({0: "3/4"}, 0.75),
     ):
         kernel = generate("relu", dtype="float64", computes="derivative", subgradient=policy)
         assert kernel.load()(zero)[0] == expected

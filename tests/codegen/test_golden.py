@@ -21,7 +21,7 @@ CASES = [
         ("gelu", "float64", "forward"),
         ("prelu", "float32", "parameter-gradient:alpha"),
     )
-]
+] + [("elu", "cuda", "float16", "bias-backward")]
 
 
 def text(name: str, target: str, dtype: str, computes: str) -> str:

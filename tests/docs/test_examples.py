@@ -3,7 +3,8 @@
 In a `console` block each `$ relusym ...` line is run and its output compared; `$ echo $?` asks for its exit code.
 `...` stands for anything. Numbers that `relusym verify` measures are not compared: they depend on the processor.
 A `python` block is executed, the blocks of a page one after another; one that begins with `# path/name.py` is first
-written to that file, for the commands below it.
+written to that file, for the commands below it. Blocks that import an optional package are a test of their own, skipped
+where it is not installed.
 """
 
 import doctest
@@ -19,24 +20,40 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(console|python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+OPTIONAL = re.compile(r"^(?:import|from) (torch|dask|distributed)\b", re.MULTILINE)
 NUMBER = re.compile(r"-?0x[0-9a-f.]+p[+-]\d+|-?\d[\d.,]*(e[+-]\d+)?")
+
+
+def blocks(page: Path, *, optional: bool = False) -> list[tuple[str, str]]:
+    """(kind, text) of the examples of a page: those that import an optional package, or all the others."""
+    found: list[tuple[str, str]] = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(kind, text) for kind, text in found if bool(kind == "python" and OPTIONAL.search(text)) == optional]
 
 
 def named(pages: list[Path]) -> list[object]:
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
 
 
-@pytest.mark.parametrize("page", named([page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]))
+@pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page)]))
 def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
-    for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+    for kind, text in blocks(page):
         if kind == "console":
             run_console(text)
         elif kind == "pycon":
             run_session(text, names, page)
         else:
             run_python(text, names)
+
+
+@pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, optional=True)]))
+def test_examples_of_optional_packages_do_what_the_page_says(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "example"}
+    for _, text in blocks(page, optional=True):
+        for package in OPTIONAL.findall(text):
+            pytest.importorskip(package, reason=f"the package {package} of the page's extra is not installed")
+        run_python(text, names)
 
 
 @pytest.mark.parametrize("page", named([*PAGES, ROOT / "tests" / "README.md", ROOT / "CHANGELOG.md"]))

@@ -13,8 +13,9 @@ class Core:
 
     `coefficients`, lowest first, are pairs: a number rounded to the format, and for the lowest two what the rounding
     left. Valid for arguments of magnitude up to `upper`; `centre` is the k of t = (u - k) / (u + k) where the
-    polynomial is one in t. `relative_error` is a certified bound of the polynomial's distance from the function,
-    relative to what the core serves to compute; evaluation error not included.
+    polynomial is one in t, `scale` a factor that goes in with (u + k) / 2. `relative_error` is a certified bound of
+    the polynomial's distance from the function, relative to what the core serves to compute; evaluation error not
+    included.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Core:
     bits: int
     upper: float
     centre: float
+    scale: float
     relative_error: float
     coefficients: tuple[tuple[float, float], ...]
 

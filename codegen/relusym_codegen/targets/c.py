@@ -17,7 +17,7 @@ from relusym.floats import FORMATS, Format, format_of
 from relusym_codegen import compilers
 from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel
-from relusym_codegen.program import OPERATIONS, Let, Program
+from relusym_codegen.program import OPERATIONS, Let, Program, renamed
 from relusym_codegen.target import C_OPERATORS, Header, Target, goal_on_cpu, wrapping
 from relusym_codegen.templates import template
 
@@ -105,7 +105,7 @@ def _render(header: Header, program: Program) -> str:
         return f"const {kinds[OPERATIONS[let.operation].yields]} {place} = {expression};"
 
     lines, results = emit(
-        _renamed(program, safe), rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names()
+        renamed(program, safe), rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names()
     )
     used = {operand for let in program.lets for operand in let.operands} | set(program.outputs)
     ignored = [f"(void){safe.get(name, name)};" for name in header.inputs if name not in used]
@@ -162,30 +162,10 @@ def _render(header: Header, program: Program) -> str:
     )
 
 
-def _renamed(program: Program, names: dict[str, str]) -> Program:
-    """The program with other names for its inputs."""
-
-    def new(operand: Any) -> Any:
-        return names.get(operand, operand) if isinstance(operand, str) else operand
-
-    return Program(
-        tuple(map(new, program.inputs)),
-        tuple(Let(let.name, let.operation, tuple(map(new, let.operands))) for let in program.lets),
-        tuple(map(new, program.outputs)),
-        program.work_format,
-    )
-
-
 def _promise(header: Header) -> str:
-    quantity = header.computes.partition(":")[2]
-    return {
-        "forward": "y = f(x)",
-        "derivative": "y = f'(x)",
-        "second_derivative": "y = f''(x)",
-        "backward": "y = grad * f'(x)",
-        "forward_derivative": "y = f(x) and dy = f'(x)",
-        "parameter_gradient": f"y = grad * df/d{quantity} at x",
-    }[header.entry]
+    if header.entry == "forward_derivative":
+        return "y = f(x) and dy = f'(x)"
+    return f"{header.outputs[0]} = {header.signature.says}"
 
 
 def _helpers(form: Format, work: Format, lines: Sequence[str], arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -356,8 +336,7 @@ _NUMBERS = (float, int)
 def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     """The compiled kernel as a function of NumPy arrays, called as the NumPy kernels are."""
     dtype, work = format_of(kernel.dtype).dtype, kernel.work_format.dtype
-    arrays = ("grad", "x") if kernel.computes.startswith(("backward", "parameter-gradient")) else ("x",)
-    results = 2 if kernel.computes == "forward-derivative" else 1
+    arrays, results = kernel.signature.arrays, len(kernel.signature.results)
     inputs = (*arrays, *kernel.arguments)
     count, extra = len(arrays), len(kernel.arguments)
     pointer, size = ctypes.c_void_p, ctypes.c_size_t

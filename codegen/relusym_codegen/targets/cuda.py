@@ -8,6 +8,10 @@ header that stands in for CUDA, so that its logic is tested where there is no GP
 from __future__ import annotations
 
 import ctypes
+import functools
+import inspect
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,9 @@ from relusym.errors import InvalidRequest, Missing
 from relusym.floats import FORMATS, Format, format_of
 from relusym_codegen import compilers
 from relusym_codegen.emit import Names, emit
-from relusym_codegen.kernel import Kernel
-from relusym_codegen.program import OPERATIONS, Let, Program
+from relusym_codegen.kernel import Kernel, device_text
+from relusym_codegen.program import OPERATIONS, Let, Program, renamed
+from relusym_codegen.signatures import Signature
 from relusym_codegen.target import C_OPERATORS, Header, Target, goal_of, wrapping
 from relusym_codegen.templates import template
 
@@ -79,60 +84,205 @@ def _literal(work: Format) -> Callable[[float], str]:
     return text
 
 
-def _render(header: Header, program: Program) -> str:
-    work = program.work_format
-    scalar = _TYPES[work.name]
+THREADS = 256
+"""Of a block."""
 
+CHUNK = 32
+"""Rows that a thread adds up before a bias gradient's sums are added themselves."""
+
+# fmt: off
+_LOCAL = frozenset([
+        "at", "at0", "at1", "at2", "at3", "begin", "bits", "channel", "channels", "chunk", "chunks", "column",
+        "count", "done", "element", "first", "folded", "four", "job", "jobs", "k", "lane", "lanes", "last", "left",
+        "magic", "magic1", "magic2", "magic3", "n", "one", "other", "packs", "partial", "place", "places", "q2", "q3",
+        "row", "rows", "shift", "shift1", "shift2", "shift3", "size1", "size2", "size3", "sum", "term", "tile", "u",
+        "value", "wide_magic", "width",
+])
+# fmt: on
+"""Names that the text gives to something else; a parameter that is called so gets an underscore."""
+
+
+def _render(header: Header, program: Program) -> str:
+    work, signature = program.work_format, header.signature
+    scalar, stored = _TYPES[work.name], _STORED[header.dtype.name]
+    half, name = header.dtype.bits == 16, header.identifier
     kinds = {"float": scalar, "mask": "bool", "int": "int" if work.bits == 32 else "long long"}
+    safe = {argument: f"{argument}_" if argument in _LOCAL else argument for argument in header.arguments}
+    arguments = list(safe.values())
 
     def statement(let: Let, place: str, expression: str) -> str:
         return f"const {kinds[OPERATIONS[let.operation].yields]} {place} = {expression};"
 
-    lines, outputs = emit(program, rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names())
-    lines += [f"*{name} = {value};" for name, value in zip(header.outputs, outputs, strict=True)]
-    stored, half = _STORED[header.dtype.name], header.dtype.bits == 16
-    arrays = [name for name in header.inputs if name not in header.arguments]
-    passed = [f"const {scalar} {name}" for name in header.arguments]
-    widened = [f"{header.identifier}_widen({name})" if half else name for name in arrays]
+    def joined(*groups: Sequence[str], deeper: int = 0) -> str:
+        """A list in lines that fit, the further ones indented so much."""
+        listed = ", ".join(item for group in groups for item in group).replace(" ", "\0").replace(",\0", ", ")
+        return textwrap.fill(
+            listed, 112, subsequent_indent=" " * deeper, break_long_words=False, break_on_hyphens=False
+        ).replace("\0", " ")
 
-    def joined(*groups: Sequence[str]) -> str:
-        return ", ".join(item for group in groups for item in group)
+    lines, outputs = emit(
+        renamed(program, safe), rows=ROWS[work.name], literal=_literal(work), statement=statement, storage=Names()
+    )
+    arrays = signature.arrays
+    # a sum over rows is no result of an element
+    computed = tuple(result for result in signature.results if result != signature.summed)
+    lines += [f"*{result} = {value};" for result, value in zip(computed, outputs, strict=True)]
+    passed = [f"const {scalar} {argument}" for argument in arguments]
+    sizes = ["const unsigned long long n"]
+    extra: list[str] = []
+    if signature.summed:
+        sizes = [f"{scalar}* partial", "const unsigned long long rows", "const unsigned int channels"]
+        extra = ["const unsigned long long magic", "const unsigned int shift"]
+    elif signature.channelwise:
+        extra = [
+            "const unsigned int channels",
+            "const unsigned long long wide_magic",
+            "const unsigned int magic",
+            "const unsigned int shift",
+        ]
 
-    return template("cuda.jinja").render(
+    def parameters(qualifier: str) -> str:
+        return joined(
+            [f"const {stored}*{qualifier} {array}" for array in arrays],
+            passed,
+            [f"{stored}*{qualifier} {result}" for result in computed],
+            [size.replace("*", f"*{qualifier}") for size in sizes],
+            extra,
+            deeper=4,
+        )
+
+    def element_of(array: str) -> str:
+        if array == signature.channelwise:
+            place = f"{name}_channel(channel + (i << Pack::places), channels, magic, shift)"
+            return f"*reinterpret_cast<const Pack*>({array} + {place})"
+        return f"{array}_tile[i]"
+
+    def strided(array: str) -> str:
+        steps = [f"at{axis} * {array}_step{axis}" for axis in range(4)]
+        return f"{array}[{' + '.join(steps)}]"
+
+    def two_rows(first: int) -> str:
+        left = f"left > {first} ? left - {first} : 0" if first else "left"
+        places = [f"{place}_place + {first}ull * width" if first else f"{place}_place" for place in swept]
+        result = f"{computed[0]}_place + {first}ull * width" if first else f"{computed[0]}_place"
+        return joined(places, [f"{signature.channelwise}_pack"], arguments, [result, "width", left])
+
+    swept = [array for array in arrays if array != signature.channelwise]
+    lanes = 16 * 8 // header.dtype.bits
+    text = template("cuda.jinja").render(
         header=header,
+        signature=signature,
+        name=name,
         work=work,
         scalar=scalar,
         stored=stored,
         half=half,
+        suffix="f" if work.name == "float32" else "",
         arrays=arrays,
+        swept=swept,
+        computed=computed,
+        list_of_results=list(computed),
+        channelwise=signature.channelwise,
+        summed=signature.summed,
         lines=lines,
-        lanes=16 * 8 // header.dtype.bits,
+        lanes=lanes,
+        # twice as many registers: only where there are some to spare
+        widest=16 if signature.summed or header.dtype.bits == 64 else 32,
+        places=lanes.bit_length() - 1,
+        threads=THREADS,
+        depth=2 if len(swept) == 1 else 1,  # loads from far away; a bias is near
+        chunk=CHUNK,
+        chunk_places=CHUNK.bit_length() - 1,
+        promise=signature.says,
+        suffixes=["_inplace", "_any", "_fold" if signature.summed else "_strided"],
+        tuples={
+            "arrays": repr(arrays),
+            "arguments": repr(header.arguments),
+            "results": repr(signature.results),
+            "channelwise": repr(tuple(filter(None, (signature.channelwise, signature.summed)))),
+        },
+        source_of={array: element_of(array) for array in arrays},
         element_parameters=joined(
-            [f"const {scalar} {name}" for name in arrays],
-            passed,
-            [f"{scalar}* {name}" for name in header.outputs],
+            [f"const {scalar} {array}" for array in arrays], passed, [f"{scalar}* {result}" for result in computed]
         ),
         apply_parameters=joined(
-            [f"const {stored} {name}" for name in arrays],
+            [f"const {stored} {array}" for array in arrays],
             passed,
-            [f"{stored}* {name}" for name in header.outputs],
+            [f"{stored}* {result}" for result in computed],
+            [f"{scalar}* term"] if signature.summed else [],
         ),
-        kernel_parameters=joined(
-            [f"const {stored}* {name}" for name in arrays],
-            passed,
-            [f"{stored}* {name}" for name in header.outputs],
-            ["const unsigned long long n", "const int aligned"],
+        element_operands=joined(
+            [f"{name}_widen({array})" if half else array for array in arrays],
+            arguments,
+            [f"&{result}_work" for result in computed],
         ),
-        element_operands=joined(widened, header.arguments, [f"&{name}_work" for name in header.outputs]),
+        pack_parameters=joined(
+            [f"const Pack& {array}_pack" for array in arrays], passed, [f"Pack* {result}" for result in computed]
+        ),
         lane_operands=joined(
-            [f"{name}_pack.lane[k]" for name in arrays],
-            header.arguments,
-            [f"&{name}_pack.lane[k]" for name in header.outputs],
+            [f"{array}_pack.lane[k]" for array in arrays],
+            arguments,
+            [f"&{result}_pack.lane[k]" for result in computed],
         ),
-        tail_operands=joined(
-            [f"{name}[i]" for name in arrays], header.arguments, [f"&{name}[i]" for name in header.outputs]
+        deep_operands=joined(
+            [f"{array}_pack[u]" for array in arrays], arguments, [f"{result}_tile + i" for result in computed]
+        ),
+        shallow_operands=joined(
+            [f"{array}_pack" for array in arrays], arguments, [f"{result}_tile + i" for result in computed]
+        ),
+        last_operands=joined(
+            [f"{array}[last]" for array in arrays], arguments, [f"&{result}[last]" for result in computed]
+        ),
+        row_operands=joined(
+            [
+                f"{array}_pack.lane[k]" if array == signature.channelwise else f"{array}_pack[u].lane[k]"
+                for array in arrays
+            ],
+            arguments,
+            [f"&{result}_pack.lane[k]" for result in computed],
+            ["&term"],
+        ),
+        two_rows_parameters=joined(
+            [f"const Pack* {array}" for array in swept],
+            [f"const Pack& {signature.channelwise}_pack"],
+            passed,
+            [f"Pack* {computed[0]}", "const unsigned int width", "const unsigned int left"],
+            [f"{scalar} (&sum)[Pack::lanes]"],
+        ),
+        first_rows=two_rows(0),
+        second_rows=two_rows(2),
+        kernel_parameters=parameters(""),
+        restrict_parameters=parameters(" __restrict__"),
+        kernel_operands=joined(
+            arrays,
+            arguments,
+            computed,
+            [size.split()[-1] for size in (*sizes, *extra)],
+        ),
+        strided_parameters=joined(
+            [f"const {stored}* {array}" for array in arrays],
+            passed,
+            [f"{stored}* {result}" for result in computed],
+            ["const unsigned int n"],
+            [f"const unsigned int {what}{axis}" for axis in (1, 2, 3) for what in ("size", "magic", "shift")],
+            [f"const long long {array}_step{axis}" for array in (*arrays, *computed) for axis in range(4)],
+            deeper=4,
+        ),
+        strided_operands=joined(
+            [strided(array) for array in arrays],
+            arguments,
+            ["&" + strided(result) for result in computed],
+            deeper=12,
         ),
     )
+    assert not slow_operations(device_text(text))
+    return text
+
+
+def slow_operations(text: str) -> list[str]:
+    """Divisions, remainders and square roots in CUDA text, comments aside: each would be a call of a hundred steps."""
+    code = re.sub(r'//.*|"[^"\n]*"', "", text)
+    return re.findall(r"[/%]|\b\w*sqrt\w*\b", code)
 
 
 def _work_formats(form: Format, accuracy: str) -> tuple[Format, ...]:
@@ -147,8 +297,24 @@ def _load(kernel: Kernel, on: str | None) -> Callable[..., Any]:
     lack = gpu_missing()
     if lack is not None:
         raise Missing(f"{lack}; kernel.load(on='cpu') runs the same text through a C++ compiler, to test its logic")
-    entry: Callable[..., Any] = _module(kernel)[kernel.computes.partition(":")[0].replace("-", "_")]
+    module = _module(kernel)
+    module["cubin"] = functools.partial(_kept_cubin, kernel, module["cubin"])
+    entry: Callable[..., Any] = module[_entry(kernel)]
     return entry
+
+
+def _entry(kernel: Kernel) -> str:
+    """The function of the exported module that a user calls."""
+    return kernel.computes.partition(":")[0].replace("-", "_")
+
+
+def _kept_cubin(kernel: Kernel, compile_: Callable[[str], bytes], capability: str) -> bytes:
+    """What the exported module compiles, from the cache of compiled kernels where it is there."""
+    from cupy.cuda import nvrtc
+
+    options = _module(kernel)["OPTIONS"]
+    identity = (kernel.device_source, *options, str(nvrtc.getVersion()), capability)
+    return compilers.kept(identity, ".cubin", lambda: compile_(capability))
 
 
 def gpu_missing() -> str | None:
@@ -173,73 +339,135 @@ def _module(kernel: Kernel) -> dict[str, Any]:
 FLAGS = ("-std=gnu++17", "-O1", "-ffp-contract=off", "-fno-fast-math", "-w")
 """No contraction and no fast-math: the arithmetic of the text is the arithmetic that runs."""
 
+BLOCKS_ON_CPU = 3
+"""Blocks of a launch on the CPU: few, so that their loops over tiles turn more than once."""
+
+_ENTRY = re.compile(r'extern "C" __global__ void __launch_bounds__\(\d+\) (\w+)\(([^)]*)\)')
+
+
+def unit(kernels: Sequence[Kernel]) -> str:
+    """The CUDA texts of several kernels as one C++ translation unit.
+
+    For each kernel NAME in a text it defines `run_NAME`, with the same parameters and the number of blocks after them.
+    """
+    texts = {kernel.identifier: kernel.device_source for kernel in kernels}
+    return template("cuda_unit.jinja").render(
+        shim=Path(__file__).with_name("cuda_shim.h").read_text(encoding="utf-8"),
+        texts=texts.values(),
+        threads=THREADS,
+        entries=[
+            (name, " ".join(given.split()), [parameter.split()[-1] for parameter in given.split(",")])
+            for text in texts.values()
+            for name, given in entries(text)
+        ],
+    )
+
+
+def entries(text: str) -> list[tuple[str, str]]:
+    """(name, parameters) of the kernels in a CUDA text, in order."""
+    return [(match[1], match[2]) for match in _ENTRY.finditer(text)]
+
 
 def load_on_cpu(kernels: Sequence[Kernel]) -> list[Callable[..., Any]]:
     """The CUDA texts of several kernels, compiled as one C++ translation unit; NumPy arrays in and out.
 
-    Raises `Missing` where there is no C++ compiler.
+    What is launched on which arguments is decided by the exported module itself, as on a GPU. Raises `Missing` where
+    there is no C++ compiler.
     """
-    unit = template("cuda_unit.jinja").render(
-        shim=Path(__file__).with_name("cuda_shim.h").read_text(encoding="utf-8"),
-        kernels=[(kernel, kernel.device_source, _parameters(kernel)) for kernel in kernels],
-    )
-    loaded = compilers.library(unit, flags=FLAGS, language="c++", tuned=False, keep=False)
+    loaded = compilers.library(unit(kernels), flags=FLAGS, language="c++", tuned=False, keep=False)
     return [_bound(loaded, kernel) for kernel in kernels]
 
 
-def _parameters(kernel: Kernel) -> list[tuple[str, str]]:
-    """(C type, name) of every parameter of a kernel, as the template declares them."""
-    stored, work = _STORED[kernel.dtype], _TYPES[kernel.work_format.name]
-    return [
-        *((f"const {stored}*", name) for name in _arrays(kernel)),
-        *((f"const {work}", name) for name in kernel.arguments),
-        *((f"{stored}*", name) for name in _results(kernel)),
-        ("const unsigned long long", "n"),
-        ("const int", "aligned"),
-    ]
+_C_TYPES = {
+    np.uint32: ctypes.c_uint32,
+    np.uint64: ctypes.c_uint64,
+    np.int64: ctypes.c_int64,
+    np.float32: ctypes.c_float,
+    np.float64: ctypes.c_double,
+}
 
 
-def _arrays(kernel: Kernel) -> tuple[str, ...]:
-    return ("grad", "x") if kernel.computes.startswith(("backward", "parameter-gradient")) else ("x",)
-
-
-def _results(kernel: Kernel) -> tuple[str, ...]:
-    return ("y", "dy") if kernel.computes == "forward-derivative" else ("y",)
+def run_on_cpu(loaded: ctypes.CDLL, name: str, blocks: int, operands: Sequence[Any]) -> None:
+    """One launch, its blocks and threads one after the other."""
+    function = loaded[f"run_{name}"]
+    function.restype = None
+    typed = [_C_TYPES[type(operand)](operand) for operand in operands]
+    function(*typed, ctypes.c_uint(min(blocks, BLOCKS_ON_CPU)))
 
 
 def _bound(loaded: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
-    form = format_of(kernel.dtype)
-    scalar = ctypes.c_float if kernel.work_format.name == "float32" else ctypes.c_double
-    function = loaded[f"run_{kernel.identifier}"]
-    function.restype = None
-    arrays, results = _arrays(kernel), _results(kernel)
+    """The kernel as a function of NumPy arrays: what the exported module would launch, run on the CPU."""
+    form, module, signature = format_of(kernel.dtype), _module(kernel), kernel.signature
+    parameters = inspect.signature(module[_entry(kernel)])
 
-    def call(*operands: Any, out: Any = None, **named: float) -> Any:
-        given = dict(zip((*arrays, *kernel.arguments), operands, strict=False)) | named
-        inputs = [np.asarray(given[name]) for name in arrays]
-        for name, array in zip(arrays, inputs, strict=True):
+    def call(*operands: Any, **named: Any) -> Any:
+        given = parameters.bind(*operands, **named).arguments
+        arrays = {name: np.asarray(given[name]) for name in signature.arrays}
+        arguments = [given[name] for name in kernel.arguments]
+        for name, array in arrays.items():
             if array.dtype != form.dtype:
                 raise TypeError(f"{name} is {array.dtype}; this kernel is for {form.name}")
-        shape = np.broadcast_shapes(*(array.shape for array in inputs))
-        packed = [np.ascontiguousarray(np.broadcast_to(array, shape)) for array in inputs]
-        fresh = [np.empty(shape, form.dtype) for _ in results]
-        pointers = [array.ctypes.data for array in (*packed, *fresh)]
-        aligned = all(pointer % 16 == 0 for pointer in pointers)
-        function(
-            *(ctypes.c_void_p(pointer) for pointer in pointers[: len(packed)]),
-            *(scalar(given[name]) for name in kernel.arguments),
-            *(ctypes.c_void_p(pointer) for pointer in pointers[len(packed) :]),
-            ctypes.c_ulonglong(int(np.prod(shape, dtype=np.int64))),
-            ctypes.c_int(aligned),
-        )
-        targets = [None] * len(results) if out is None else list(out) if len(results) > 1 else [out]
-        for target, result in zip(targets, fresh, strict=True):
-            if target is not None:
-                target[...] = result
-        finished = tuple(result if target is None else target for target, result in zip(targets, fresh, strict=True))
+        shape = arrays[signature.point].shape
+        if signature.channelwise and not shape:
+            raise ValueError(f"{kernel.identifier}: a single number has no last axis")
+        shapes = {
+            name: shape[-1:] if name in (signature.channelwise, signature.summed) else shape
+            for name in (*signature.arrays, *signature.results)
+        }
+        out = given.get("out")
+        outs = [out] if len(signature.results) == 1 else [None] * len(signature.results) if out is None else list(out)
+        results = {
+            name: np.empty(shapes[name], form.dtype) if array is None else array
+            for name, array in zip(signature.results, outs, strict=True)
+        }
+        for name, array in (*arrays.items(), *results.items()):
+            if array.shape != shapes[name] or array.dtype != form.dtype:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not {form.name} of {shapes[name]}")
+        _run(loaded, module, shape, list(arrays.values()), list(results.values()), arguments, signature)
+        finished = tuple(array[()] if out is None else array for array in results.values())
         return finished if len(finished) > 1 else finished[0]
 
     return call
+
+
+def _run(
+    loaded: ctypes.CDLL,
+    module: dict[str, Any],
+    shape: tuple[int, ...],
+    arrays: list[Any],
+    results: list[Any],
+    arguments: list[float],
+    signature: Signature,
+) -> None:
+    """All launches of one call; arrays that even a strided kernel cannot take are copied, as on a GPU."""
+    if not all(array.flags.c_contiguous and array.flags.aligned for array in (*arrays, *results)):
+        plain = all(array.flags.aligned for array in (*arrays, *results)) and np.prod(shape, dtype=np.int64)
+        step = plain and module["strided_launch"](
+            shape,
+            [(array.ctypes.data, module["_steps"](array, shape)) for array in arrays],
+            [(array.ctypes.data, array.strides) for array in results],
+            arguments,
+        )
+        if step:
+            run_on_cpu(loaded, *step)
+            return
+        arrays = [np.require(array, requirements=["C", "A"]) for array in arrays]
+        fresh = [np.empty(array.shape, array.dtype) for array in results]
+        _run(loaded, module, shape, arrays, fresh, arguments, signature)
+        for array, result in zip(results, fresh, strict=True):
+            array[...] = result
+        return
+    n, channels = int(np.prod(shape, dtype=np.int64)), shape[-1] if signature.channelwise else 1
+    scratch = np.empty(module["workspace"](n, channels), np.uint8)
+    for step in module["launches"](
+        [array.ctypes.data for array in arrays],
+        [array.ctypes.data for array in results],
+        n,
+        arguments=arguments,
+        channels=channels,
+        scratch=scratch.ctypes.data,
+    ):
+        run_on_cpu(loaded, *step)
 
 
 TARGET = Target(
@@ -250,4 +478,5 @@ TARGET = Target(
     goal=goal_of,
     render=_render,
     load=_load,
+    sums_rows=True,
 )

@@ -1,5 +1,5 @@
 // Stands in for CUDA where a C++ compiler runs the text of a kernel on the CPU: its qualifiers, its indices, its
-// bit casts and its float16 conversions (round to nearest, ties to even).
+// bit casts, its high halves of products and its float16 conversions (round to nearest, ties to even).
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -7,6 +7,7 @@
 #define __device__
 #define __global__
 #define __forceinline__ inline
+#define __launch_bounds__(threads)
 
 struct relusym_index {
     unsigned int x;
@@ -28,6 +29,11 @@ static inline int __float_as_int(float value) { return relusym_cast<int>(value);
 static inline long long __double_as_longlong(double value) { return relusym_cast<long long>(value); }
 static inline float __fmaf_rn(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 static inline double __fma_rn(double a, double b, double c) { return __builtin_fma(a, b, c); }
+static inline unsigned int __umulhi(unsigned int a, unsigned int b) { return (unsigned long long)a * b >> 32; }
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
+{
+    return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
 static inline double __longlong_as_double(long long bits) { return relusym_cast<double>(bits); }
 
 static inline float relusym_half_to_float(unsigned short bits)

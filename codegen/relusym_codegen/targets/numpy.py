@@ -130,6 +130,7 @@ def _render(header: Header, program: Program) -> str:
     lines += _deliver(lines, outputs, header.outputs, program)
     return template("numpy.jinja").render(
         header=header,
+        promise=header.signature.says,
         work=work,
         lines=lines,
         buffers=storage.count,
