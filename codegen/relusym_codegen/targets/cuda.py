@@ -190,6 +190,8 @@ def _render(header: Header, program: Program) -> str:
         widest=16 if signature.summed or header.dtype.bits == 64 else 32,
         places=lanes.bit_length() - 1,
         threads=THREADS,
+        # by itself the assembler stops at 64 registers, and spills float64 programs that need a few more
+        bounds=f"{THREADS}, 2" if work.name == "float64" else str(THREADS),
         depth=2 if len(swept) == 1 else 1,  # loads from far away; a bias is near
         chunk=CHUNK,
         chunk_places=CHUNK.bit_length() - 1,
@@ -342,7 +344,7 @@ FLAGS = ("-std=gnu++17", "-O1", "-ffp-contract=off", "-fno-fast-math", "-w")
 BLOCKS_ON_CPU = 3
 """Blocks of a launch on the CPU: few, so that their loops over tiles turn more than once."""
 
-_ENTRY = re.compile(r'extern "C" __global__ void __launch_bounds__\(\d+\) (\w+)\(([^)]*)\)')
+_ENTRY = re.compile(r'extern "C" __global__ void __launch_bounds__\([^)]*\) (\w+)\(([^)]*)\)')
 
 
 def unit(kernels: Sequence[Kernel]) -> str:
