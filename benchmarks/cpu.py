@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch
 import sympy
 from relusym_codegen import generate
 
@@ -34,13 +35,6 @@ from relusym.rounding import reference
 
 ROOT = Path(__file__).parents[1]
 SIZES = (2**16, 2**24)
-TORCH = {
-    "relu": "relu", "leaky_relu": "leaky_relu", "relu6": "relu6", "elu": "elu", "selu": "selu", "celu": "celu",
-    "gelu": "gelu", "silu": "silu", "mish": "mish", "softplus": "softplus", "logsigmoid": "logsigmoid",
-    "sigmoid": "sigmoid", "tanh": "tanh", "hardtanh": "hardtanh", "hardsigmoid": "hardsigmoid",
-    "hardswish": "hardswish", "softsign": "softsign", "softshrink": "softshrink", "hardshrink": "hardshrink",
-    "tanhshrink": "tanhshrink",
-}  # fmt: skip
 
 
 def nanoseconds(run: Callable[[], Any], n: int) -> float:
@@ -94,13 +88,13 @@ def contenders(
     symbol = activation.inputs[0]
     plain = sympy.lambdify(symbol, sympy.diff(expr, symbol, order), "numpy" if not expr.has(sympy.erf) else "scipy")
     found["lambdify"] = lambda x: lambda: plain(x)
-    if name in TORCH:
-        try:
-            import torch
-        except ImportError:
-            return found
-        torch.set_num_threads(threads)
-        functional: Any = getattr(torch.nn.functional, TORCH[name], None) or getattr(torch, TORCH[name])
+    try:
+        import torch
+    except ImportError:
+        return found
+    torch.set_num_threads(threads)
+    functional = pytorch.function(torch, name)
+    if functional is not None:
 
         def torch_call(x: np.ndarray) -> Callable[[], Any]:
             tensor = torch.from_numpy(x).requires_grad_(order == 1)

@@ -102,6 +102,8 @@ def _sign(expr: Expr, variable: Symbol, at: Fraction) -> int:
 
 def _root(expr: Expr, variable: Symbol, low: Fraction, high: Fraction) -> Fraction:
     """The root between two points of different sign, to 2^-200 of its size, by bisection and secants."""
+    if low < 0 < high and _sign(expr, variable, Fraction(0)) == 0:
+        return Fraction(0)  # halving would come close to it for ever
     rising = _sign(expr, variable, high) > 0
     for _ in range(240):
         middle = (low + high) / 2

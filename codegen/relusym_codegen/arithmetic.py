@@ -78,7 +78,8 @@ class Goal:
     """What a program is to reach, in ulps of `result`.
 
     `ulps` are first-order bounds of what its roundings may cost: of programs made to several bounds the shortest is
-    taken that shows at most `shown` ulps at the sample inputs, or, where that is None, that keeps its bound. Where work
+    taken that shows at most `shown` ulps at the sample inputs (less where its bound is far above), or, where that is
+    None, that keeps its bound. Where work
     format and result are the same the last rounding is counted; where they differ it is not. `level` is the one at
     which formulas are expected to keep their digits away from roots: nearer to a root than that allows, an anchor
     takes over (see `anchors`). `division` says that IEEE division and square root may stand in the text.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -123,13 +125,20 @@ def _lowered(
     best: tuple[float, Lowered] | None = None
     for lowered, inputs in candidates:
         shown = _shown(lowered.program, exact, inputs, goal.result, goal.shown)
-        if shown <= goal.shown:
+        # the truth lies between what inputs show and the sum of worst cases
+        if shown <= goal.shown and shown * lowered.error <= _APART * goal.shown**2:
             return lowered
         if best is None or shown < best[0]:
             best = (shown, lowered)
     assert best is not None
+    if math.isinf(best[0]):
+        text = f"{activation.name} {computes} in {work_format.name}: finite values come out as infinities or NaN"
+        return replace(best[1], warnings=(*best[1].warnings, text))
     return best[1]
 
+
+_APART = 1.8
+"""How many times what a program may show its first-order bound may be, if it shows as much."""
 
 _ANCHORED_FROM = (8.0, 4.0, 2.0, 1.25, 0.6, 0.35)
 """Multiples of a goal's largest bound that a formula may cost next to a root before an anchor takes over."""
@@ -591,21 +600,25 @@ class _Assembly:
         if not free:
             return _cached_tail(expr, self.variable, side, self.b), sympy.S.One
         scale = _inner_coefficient(expr, self.variable)
-        if scale is None:
-            return Tail(), sympy.S.One
-        if not expr.atoms(sympy.Function) - expr.atoms(Hypot, HypotMean, HypotRatio, InverseQuadratic):
+        rational = not expr.atoms(sympy.Function) - expr.atoms(Hypot, HypotMean, HypotRatio, InverseQuadratic)
+        if scale is None or rational:
             # no threshold fits every value of the arguments; at infinity itself they may agree
-            limits = {limit_at_infinity(expr.subs(dict.fromkeys(free, at)), self.variable, side) for at in (1, 4)}
-            return Tail(limit=limits.pop() if len(limits) == 1 else None), sympy.S.One
+            limits = {limit_at_infinity(expr.subs(at), self.variable, side) for at in _trials(free)}
+            if len(limits) == 1:
+                return Tail(limit=limits.pop()), sympy.S.One
+            wanting = not rational and any(
+                _cached_tail(expr.subs(at), self.variable, side, self.b) != Tail() for at in _trials(free)
+            )
+            return Tail(defects=(math.inf,) if wanting else ()), sympy.S.One
         threshold, asymptotes = 0.0, set()
-        signs = (1,) if scale.is_positive else (1, -1)
-        for value in (sign * size for sign in signs for size in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4))):
-            at = expr.subs(dict.fromkeys(free, value))
-            outwards = side if scale.subs(dict.fromkeys(free, value)) > 0 else -side
-            remedy = _cached_tail(at, self.variable, outwards, self.b)
+        for at in _trials(free):
+            factor = float(scale.subs(at))
+            outwards = side if factor > 0 else -side
+            tried = expr.subs(at)
+            remedy = _cached_tail(tried, self.variable, outwards, self.b)
             if remedy.threshold is not None:
-                threshold = max(threshold, remedy.threshold * abs(float(scale.subs(dict.fromkeys(free, value)))))
-                constant = limit_at_infinity(at, self.variable, outwards)
+                threshold = max(threshold, remedy.threshold * abs(factor))
+                constant = limit_at_infinity(tried, self.variable, outwards)
                 asymptotes.add(constant if remedy.asymptote is None else remedy.asymptote)
         return (Tail(threshold * 1.25, asymptotes.pop()) if len(asymptotes) == 1 else Tail()), scale
 
@@ -665,6 +678,17 @@ def _equal(first: Expr, second: Expr) -> bool:
         one, other = (enclosure(value, sympy.Dummy(), Fraction(0)) for value in (first, second))
         return one is not None and other is not None and bool(abs(one - other) <= abs(one) * 2.0**-70)
     return bool(sympy.simplify(first - second) == 0)
+
+
+def _trials(free: Sequence[Symbol]) -> list[dict[Symbol, Expr]]:
+    """Values of parameters to try a remedy at: different ones for each, and of both signs where those are allowed."""
+    choices = []
+    signs = itertools.product(*((1,) if symbol.is_positive else (1, -1) for symbol in free))
+    for chosen in signs:
+        for size in (sympy.S.One, sympy.Integer(4), sympy.Rational(1, 4)):
+            spread = [sign * size * sympy.Rational(3, 2) ** index for index, sign in enumerate(chosen)]
+            choices.append(dict(zip(free, spread, strict=True)))
+    return choices
 
 
 def _inner_coefficient(expr: Expr, variable: Symbol) -> Expr | None:

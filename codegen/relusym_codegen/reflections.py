@@ -27,14 +27,14 @@ def falling_side(expr: Expr, variable: Symbol) -> int | None:
     ):
         return None
     for side in (-1, 1):
-        far = enclosure(expr, variable, Fraction(side * _FAR))
-        if far is not None and abs(far) < 2.0**-_FAR:
+        fallen = (enclosure(expr, variable, Fraction(side * at)) for at in _FAR)
+        if all(value is not None and abs(value) < 2.0**-40 for value in fallen):
             return side
     return None
 
 
-_FAR = 40
-"""Where exponentials have fallen below the same power of two."""
+_FAR = (40, 2**20, 2**60, 2**120)
+"""Where exponentials have fallen below 2^-40, and what grows would show."""
 
 
 def one_sided(expr: Expr, variable: Symbol, side: int) -> list[Expr]:

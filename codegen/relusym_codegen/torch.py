@@ -286,7 +286,7 @@ def _register(setting: Setting) -> Any:
         by_grad, by_x, *by_values = ctx.needs_input_grad
         return (
             backward(grad, x, *map(held, values)) if by_grad else None,
-            grad * before * second(x, *values) if by_x else None,
+            grad * second(x, *values) * before if by_x else None,
             *_to_be_refused(values, by_values),
         )
 

@@ -12,7 +12,7 @@ from sympy import Expr, Mul, Rational, Symbol
 from relusym.errors import InvalidRequest
 from relusym_codegen.literals import is_exact
 from relusym_codegen.primitives import Bounded, Decaying, InverseQuadratic, Stable
-from relusym_codegen.program import Builder, Operand
+from relusym_codegen.program import Builder, Operand, spare
 
 _ELEMENTARY: dict[type, str] = {
     sympy.exp: "exp",
@@ -193,7 +193,7 @@ def _product(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Oper
     for factor in tame:
         if factor in halved:
             arguments = [_translate(b, argument, operands) for argument in factor.args]
-            first, second = type(factor).halves(b, *arguments)
+            first, second = _shared_lift(b, type(factor).halves(b, *arguments), len(halved))
             value = first if value is None else b("mul", value, first)
             last.append(second)
         else:
@@ -216,6 +216,15 @@ def _product(b: Builder, expr: Expr, operands: Mapping[Symbol, Operand]) -> Oper
         # the second halves together first: one of them may grow, and only the last product may underflow
         value = b("mul", value, functools.reduce(functools.partial(b, "mul"), last))
     return value
+
+
+def _shared_lift(b: Builder, halves: tuple[Operand, Operand], count: int) -> tuple[Operand, Operand]:
+    """Halves of one of so many factors: each is lifted by so much less that their product overflows no sooner."""
+    if count == 1 or "exp_lifted" not in b.native:
+        return halves
+    surplus = 2.0 ** (spare(b.work_format) - spare(b.work_format) // count)
+    first, second = halves
+    return b("mul", first, 1 / surplus), second * surplus if isinstance(second, float) else b("mul", second, surplus)
 
 
 def _comes_first(factor: Expr) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from relusym_codegen import arithmetic, compilers, elementary, fused, generate
 from relusym_codegen.anchors import anchors
 from relusym_codegen.elementary import Context
+from relusym_codegen.generation import UnsafeKernel
 from relusym_codegen.pairs import Pair, fast_two_sum, two_product, two_sum
 from relusym_codegen.program import ARITHMETIC, Builder, Constant, evaluate
 from relusym_codegen.sensitivity import sensitivity
@@ -17,6 +18,7 @@ from sympy import Symbol, exp
 
 from relusym.activations import NAMES, named
 from relusym.floats import FORMATS, all_values, to_bits
+from relusym.parsing import parse
 from relusym.rounding import reference
 
 F16, F32, F64 = (FORMATS[name] for name in ("float16", "float32", "float64"))
@@ -203,8 +205,6 @@ def test_the_catalogue_needs_no_function_of_the_platform(name: str, target: str)
 
 
 def test_a_function_without_a_core_is_named() -> None:
-    from relusym import parse
-
     assert generate(parse("atan(x)"), "c").foreign == ("atan",)
 
 
@@ -248,8 +248,6 @@ def test_an_infinite_dividend_is_divided() -> None:
 
 @needs_compiler
 def test_a_rest_that_overflows_before_its_product_does_no_harm() -> None:
-    from relusym import parse
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kernel = generate(parse("x*(1+x**2)/(2+tanh(x))"), "c", "float32", accuracy="fast")
@@ -282,3 +280,36 @@ def test_a_sine_of_a_product_that_overflows_is_finite() -> None:
     snake = generate("snake", "c", "float32", accuracy="fast", arguments=["a"]).load()
     x = np.array([3e38, -3e38, 1e30], np.float32)
     assert snake(x, 1e10).tolist() == x.tolist()
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("text", "computes", "parameters", "points"),
+    [
+        # two falling exponentials, each lifted, overflowed together
+        ("tanh(a*x)*log(1+exp(x))", "second-derivative", {"a": 3}, (-2.0, -0.125, 0.5, 3.0)),
+        ("tanh(3*x)/(1+exp(-x))", "second-derivative", {}, (-1.0, 0.2, 0.3, 2.0)),
+        ("x*erfc(x)*erfc(-x)", "forward", {}, (-2.0, 0.0, 0.5, 4.0)),
+        # parameters tried all at one value, or at positive ones alone, hid what depends on both
+        ("x/(1+exp(-b*x)) + (a-b)*tanh(b*x)", "forward", {"a": 1, "b": 5}, (-1e30, -1e4, -1.0, 1.0)),
+        ("a*x/(1+a**2*x**2)+Abs(a)*x/(a*sqrt(1+x**2))", "forward", {"a": -1}, (-1e30, 2.0, 1e30)),
+        # a root at 0 that halving the interval never reaches
+        ("x/(1+exp(-(x-20)))", "forward", {}, (-1e-30, 0.0, 1e-30, 3.0)),
+    ],
+)
+@pytest.mark.parametrize("accuracy", ["precise", "fast"])
+def test_formulas_that_once_went_wrong(
+    text: str, computes: str, parameters: dict[str, int], points: tuple[float, ...], accuracy: str
+) -> None:
+    activation = parse(text)
+    kernel = generate(activation, "c", "float32", computes, accuracy, arguments=tuple(parameters), **parameters)
+    x = np.array(points, np.float32)
+    order = {"forward": 0, "second-derivative": 2}[computes]
+    want = reference(activation, x, order=order, parameters=parameters).value
+    got = kernel.load()(x, **{name: float(value) for name, value in parameters.items()})
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=0)
+
+
+def test_formulas_whose_ends_cannot_be_mended_for_all_parameters_are_warned_about() -> None:
+    with pytest.warns(UnsafeKernel, match="no rewrite is known"):
+        generate(parse("tanh(a*x)*log(1+exp(x))"), "c", "float32", "derivative", arguments=("a",), a=3)

@@ -363,26 +363,3 @@ def test_without_a_compiler_nothing_is_called_passed(monkeypatch: pytest.MonkeyP
 def test_only_cuda_kernels_have_a_device_source() -> None:
     with pytest.raises(InvalidRequest):
         _ = generate("relu").device_source
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dtype", list(FORMATS))
-def test_on_a_gpu_the_judge_is_satisfied(name: str, dtype: str) -> None:
-    if (lack := cuda.gpu_missing()) is not None:
-        pytest.skip(lack)
-    import cupy
-
-    from relusym.judge import check
-
-    kernel = generate(name, "cuda", dtype, arguments=())
-    fn = kernel.load()
-    report = check(
-        lambda x: cupy.asnumpy(fn(cupy.asarray(x))),
-        name,
-        dtype=dtype,
-        extra_points=kernel.thresholds,
-        bound=acceptance.bound_for(dtype, "forward", "precise", "cuda"),
-        within=acceptance.TRUSTED.get(name),
-    )
-    assert report.passed, str(report)

@@ -15,6 +15,7 @@ from relusym_codegen.gates import memory, toolchain
 from relusym_codegen.gates.measuring import Measurement, measured
 from relusym_codegen.gates.rules import COMPILES, FLAGS, GATES, NEEDED, TEXT, Finding, Subject, slow_or_loose
 from relusym_codegen.kernel import Kernel
+from relusym_codegen.targets import cuda
 
 SHORT = 8
 """Programs of so few operations are run at all lengths where everything is to be tried: all have the same loops."""
@@ -145,9 +146,6 @@ def sanitized(kernels: Sequence[Kernel], *, thorough: bool) -> list[Finding]:
     return list({finding.subject: finding for finding in reversed(found)}.values())
 
 
-_ENTRY = re.compile(r'extern "C" __global__ void (?:__\w+__\(\w+\) )?(\w+)\(')
-
-
 def subjects_of(kernel: Kernel) -> list[Subject]:
     """The entry functions in the text of a kernel."""
     signature = kernel.signature
@@ -170,5 +168,5 @@ def subjects_of(kernel: Kernel) -> list[Subject]:
             writes=len([name for name in whole if name in signature.results]),
             operations=len(kernel.program.lets),
         )
-        for entry in _ENTRY.findall(kernel.device_source)
+        for entry, _ in cuda.entries(kernel.device_source)
     ]

@@ -90,24 +90,14 @@ THREADS = 256
 CHUNK = 32
 """Rows that a thread adds up before a bias gradient's sums are added themselves."""
 
-# fmt: off
-_LOCAL = frozenset([
-        "at", "at0", "at1", "at2", "at3", "begin", "bits", "channel", "channels", "chunk", "chunks", "column",
-        "count", "done", "element", "first", "folded", "four", "job", "jobs", "k", "lane", "lanes", "last", "left",
-        "magic", "magic1", "magic2", "magic3", "n", "one", "other", "packs", "partial", "place", "places", "q2", "q3",
-        "row", "rows", "shift", "shift1", "shift2", "shift3", "size1", "size2", "size3", "sum", "term", "tile", "u",
-        "value", "wide_magic", "width",
-])
-# fmt: on
-"""Names that the text gives to something else; a parameter that is called so gets an underscore."""
-
 
 def _render(header: Header, program: Program) -> str:
     work, signature = program.work_format, header.signature
     scalar, stored = _TYPES[work.name], _STORED[header.dtype.name]
     half, name = header.dtype.bits == 16, header.identifier
     kinds = {"float": scalar, "mask": "bool", "int": "int" if work.bits == 32 else "long long"}
-    safe = {argument: f"{argument}_" if argument in _LOCAL else argument for argument in header.arguments}
+    # no other name in the text ends like this
+    safe = {argument: f"{argument}_" for argument in header.arguments}
     arguments = list(safe.values())
 
     def statement(let: Let, place: str, expression: str) -> str:
