@@ -131,7 +131,7 @@ def goal_of(form: Format, accuracy: str, work: Format) -> Goal:
     if form.name == "float32" and accuracy == "precise":
         return Goal(form, (1.5, 1.2, 1.0, 0.85, 0.7, 0.6), 0.9, DOUBLE)
     if form.name == "float32":
-        return Goal(form, (20.0, 14.0, 11.0, 9.0, 8.0, 7.0, 6.5, 6.0, 5.5, 5.0, 4.5, 4.0), 3.58)
+        return Goal(form, (20.0, 14.0, 11.0, 9.0, 8.0, 7.0, 6.5, 6.0, 5.5, 5.0, 4.5, 4.0), 3.56)
     return Goal(form, (4.0,))
 
 
