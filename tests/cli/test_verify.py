@@ -164,7 +164,14 @@ def test_an_unsafe_formula_warns_on_stderr_alone() -> None:
 
 def test_an_interrupt_ends_all_workers_with_exit_code_130() -> None:
     command = [sys.executable, "-m", "relusym.cli", "verify", "gelu", "silu", "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell that runs the tests in the background lets them ignore the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
