@@ -251,7 +251,10 @@ class Builder:
         folded = _identity(operation, operands)
         if folded is not None:
             return folded
-        key = (operation, tuple((type(operand), repr(operand), low_part(operand)) for operand in operands))
+        parts = [(type(operand).__name__, repr(operand), low_part(operand)) for operand in operands]
+        if operation in ("add", "mul", "fma"):
+            parts[:2] = sorted(parts[:2])
+        key = (operation, tuple(parts))
         if operation == "abs" and operands[0] in self._negations:
             return self("abs", self._negations[operands[0]])
         if operation == "add":
