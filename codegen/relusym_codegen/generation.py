@@ -6,7 +6,7 @@ import keyword
 import re
 import warnings as python_warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -73,7 +73,7 @@ def generate(
     values = parameter_values(definition, parameters)
     passed = passed_symbols(definition, arguments)
     policy = _Choices(subgradient) if isinstance(subgradient, Mapping) else subgradient
-    lowered = _fused(language, definition, form, computes, accuracy, policy, values, passed)
+    lowered = _fused(_Request(language, definition, form, computes, accuracy, policy, values, passed))
     formula = _formula(definition, values, passed)
     if computes == "backward-from-output":
         slope = slope_by_output(definition, values, policy)
@@ -245,53 +245,52 @@ def passed_symbols(definition: Activation, given: Iterable[str] | None) -> tuple
     return tuple(symbol for name, symbol in known.items() if name in wanted)
 
 
-def _fused(
-    language: Target,
-    definition: Activation,
-    form: Format,
-    computes: str,
-    accuracy: str,
-    subgradient: Policy,
-    values: Mapping[Symbol, Expr],
-    passed: tuple[Symbol, ...],
-) -> Lowered:
+@dataclass(frozen=True)
+class _Request:
+    """What `generate` is asked for, checked; `values` are those of all parameters, `passed` are inputs."""
+
+    language: Target
+    definition: Activation
+    form: Format
+    computes: str
+    accuracy: str
+    subgradient: Policy
+    values: Mapping[Symbol, Expr]
+    passed: tuple[Symbol, ...]
+
+
+def _fused(request: _Request) -> Lowered:
     """The program of any quantity, those of f at a sum and from its output included."""
-    if computes not in FUSED:
-        return _lowered(language, definition, form, computes, accuracy, subgradient, values, passed)
-    signature = signature_of(computes)
+    if request.computes not in FUSED:
+        return _lowered(request)
+    signature, language = signature_of(request.computes), request.language
     if signature.summed and not language.sums_rows:
         raise InvalidRequest(
-            f"target {language.name!r} has no {computes}, for it adds no rows; take target='cuda', or "
+            f"target {language.name!r} has no {request.computes}, for it adds no rows; take target='cuda', or "
             f"residual-backward, whose arrays broadcast for {language.name}, and sum dx"
         )
+    plain = replace(request, computes=signature.lowered)
     if signature.addend:
-        lowered = _lowered(language, definition, form, signature.lowered, accuracy, subgradient, values, passed)
-        return with_addend(lowered, signature)
-    product = output_activation(definition, values, passed, subgradient)
-    lowered = _lowered(language, product, form, signature.lowered, accuracy, "least-norm", {FACTOR: sympy.S.One}, ())
+        return with_addend(_lowered(plain), signature)
+    product = output_activation(request.definition, request.values, request.passed, request.subgradient)
+    lowered = _lowered(
+        replace(plain, definition=product, subgradient="least-norm", values={FACTOR: sympy.S.One}, passed=())
+    )
     return replace(lowered, program=renamed(lowered.program, {"x": signature.point}))
 
 
-def _lowered(
-    language: Target,
-    definition: Activation,
-    form: Format,
-    computes: str,
-    accuracy: str,
-    subgradient: Policy,
-    values: Mapping[Symbol, Expr],
-    passed: tuple[Symbol, ...],
-) -> Lowered:
+def _lowered(request: _Request) -> Lowered:
     """The program in the cheapest work format that is good enough for the dtype."""
+    language, form, accuracy = request.language, request.form, request.accuracy
 
     def at(work: Format) -> Lowered:
         return lower(
-            definition,
-            computes=computes,
+            request.definition,
+            computes=request.computes,
             work_format=work,
-            values=values,
-            arguments=passed,
-            subgradient=subgradient,
+            values=request.values,
+            arguments=request.passed,
+            subgradient=request.subgradient,
             goal=language.goal(form, accuracy, work),
         )
 
@@ -299,7 +298,7 @@ def _lowered(
     best = at(widest)
     for work in narrow:
         candidate, goal = at(work), language.goal(form, accuracy, work)
-        if _suffices(candidate, best, form, values) if goal is None else _is_cheaper(candidate, best, goal):
+        if _suffices(candidate, best, form, request.values) if goal is None else _is_cheaper(candidate, best, goal):
             return candidate
     return best
 

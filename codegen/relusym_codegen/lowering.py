@@ -88,40 +88,52 @@ def lower(
     `values` are the exact values of all parameters; those in `arguments` stay inputs. Raises `InvalidRequest` for
     a quantity nobody knows.
     """
-    return _lowered(activation, computes, work_format, tuple(values.items()), arguments, subgradient, goal)
+    return _lowered(_Request(activation, computes, work_format, tuple(values.items()), arguments, subgradient), goal)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be computed, of which function, in which format; `given` are the values of all parameters."""
+
+    activation: Activation
+    computes: str
+    work_format: Format
+    given: tuple[tuple[Symbol, Expr], ...]
+    arguments: tuple[Symbol, ...]
+    subgradient: Policy
+
+    @property
+    def values(self) -> dict[Symbol, Expr]:
+        """The values by parameter."""
+        return dict(self.given)
+
+    @property
+    def folded(self) -> dict[Symbol, Expr]:
+        """The values of the parameters that are not inputs."""
+        return {symbol: value for symbol, value in self.given if symbol not in self.arguments}
 
 
 @lru_cache(maxsize=256)  # targets with the same goal have the same program
-def _lowered(
-    activation: Activation,
-    computes: str,
-    work_format: Format,
-    given: tuple[tuple[Symbol, Expr], ...],
-    arguments: tuple[Symbol, ...],
-    subgradient: Policy,
-    goal: Goal | None,
-) -> Lowered:
-    values = dict(given)
-    request = (activation, computes, work_format, given, arguments, subgradient)
+def _lowered(request: _Request, goal: Goal | None) -> Lowered:
     if goal is None:
-        draft = _drafted(*request, None, 0.0, None)
+        draft = _drafted(request, None, 0.0, None)
         return Lowered(draft.program, draft.thresholds, draft.warnings)
     drafts = []
-    for form in (0, 1) if _falling_side(activation, computes, values, arguments) else (None,):
-        drafts.append(_drafted(*request, goal, _ANCHORED_FROM[0], form))
+    for form in (0, 1) if _falling_side(request) else (None,):
+        drafts.append(_drafted(request, goal, _ANCHORED_FROM[0], form))
         if drafts[-1].anchored:
             # the further an anchor reaches the longer its polynomial, and the fewer steps elsewhere need two floats
-            drafts += [_drafted(*request, goal, multiple, form) for multiple in _ANCHORED_FROM[1:]]
+            drafts += [_drafted(request, goal, multiple, form) for multiple in _ANCHORED_FROM[1:]]
     candidates = []
-    for draft in drafts:
-        inputs = _sample(draft, values, goal.result)
+    for draft in dict.fromkeys(drafts):  # several may have come out the same
+        inputs = _sample(draft, request.values, goal.result)
         for made in arithmetic(draft.program, inputs, goal):
             lowered = Lowered(made.program, draft.thresholds, draft.warnings, made.error, made.foreign, made.paired)
             candidates.append((lowered, inputs))
     candidates.sort(key=lambda candidate: len(candidate[0].program.lets))
     if goal.shown is None:
         return min((lowered for lowered, _ in candidates), key=lambda found: max(found.error, max(goal.ulps)))
-    exact = _drafted(activation, computes, FORMATS["float64"], *request[3:], None, 0.0, None).program
+    exact = _drafted(replace(request, work_format=FORMATS["float64"]), None, 0.0, None).program
     best: tuple[float, Lowered] | None = None
     for lowered, inputs in candidates:
         shown = _shown(lowered.program, exact, inputs, goal.result, goal.shown)
@@ -132,8 +144,9 @@ def _lowered(
             best = (shown, lowered)
     assert best is not None
     if math.isinf(best[0]):
-        text = f"{activation.name} {computes} in {work_format.name}: finite values come out as infinities or NaN"
-        return replace(best[1], warnings=(*best[1].warnings, text))
+        return replace(
+            best[1], warnings=(*best[1].warnings, _told(request, "finite values come out as infinities or NaN"))
+        )
     return best[1]
 
 
@@ -203,32 +216,26 @@ class _Draft:
     anchored: bool
 
 
+def _told(request: _Request, text: str) -> str:
+    """A warning that says of what it speaks."""
+    return f"{request.activation.name} {request.computes} in {request.work_format.name}: {text}"
+
+
 @lru_cache(maxsize=64)
-def _drafted(
-    activation: Activation,
-    computes: str,
-    work_format: Format,
-    given: tuple[tuple[Symbol, Expr], ...],
-    arguments: tuple[Symbol, ...],
-    subgradient: Policy,
-    goal: Goal | None,
-    anchored_from: float,
-    form: int | None,
-) -> _Draft:
+def _drafted(request: _Request, goal: Goal | None, anchored_from: float, form: int | None) -> _Draft:
     """The draft that anchors from so many times the goal's bound; `form` is which formula of one side to reflect."""
-    symbol, values = activation.inputs[0], dict(given)
-    folded = {parameter: value for parameter, value in values.items() if parameter not in arguments}
+    symbol, computes, arguments = request.activation.inputs[0], request.computes, request.arguments
+    side = None if form is None else _falling_side(request)
     takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
     inputs = ("x", *(["grad"] if takes_gradient else []), *(str(argument) for argument in arguments))
     native = frozenset() if goal is None else NATIVE
-    b = Builder(inputs, work_format, native, None if goal is None else goal.result)
+    b = Builder(inputs, request.work_format, native, None if goal is None else goal.result)
     operands: dict[Symbol, Operand] = {symbol: "x", **{argument: str(argument) for argument in arguments}}
     results: list[Operand] = []
     thresholds: set[float] = set()
     warnings: list[str] = []
     anchored = False
-    for whole in _quantities(activation, computes, folded, values, arguments, subgradient):
-        side = _falling_side(activation, computes, values, arguments)
+    for whole in _quantities(request):
         quantity = whole if form is None or side is None else _of_one_side(whole, side, form)
         inside = takes_gradient and _grows(quantity)
         factor = "grad" if inside else None
@@ -239,7 +246,7 @@ def _drafted(
         thresholds |= assembly.thresholds
         warnings += assembly.warnings
         anchored = anchored or assembly.anchored
-    named = tuple(f"{activation.name} {computes} in {work_format.name}: {text}" for text in warnings)
+    named = tuple(_told(request, text) for text in warnings)
     return _Draft(b.program(*results), tuple(sorted(thresholds)), named, anchored)
 
 
@@ -296,19 +303,13 @@ def _grows(quantity: _Quantity) -> bool:
     )
 
 
-def _quantities(
-    activation: Activation,
-    computes: str,
-    folded: Mapping[Symbol, Expr],
-    values: Mapping[Symbol, Expr],
-    arguments: tuple[Symbol, ...],
-    subgradient: Policy,
-) -> list[_Quantity]:
+def _quantities(request: _Request) -> list[_Quantity]:
+    activation, computes = request.activation, request.computes
     if computes.startswith("parameter-gradient:"):
         name = computes.partition(":")[2]
         for parameter in activation.parameters:
             if parameter.name == name:
-                return [_parameter_gradient(activation, parameter.symbol, folded, arguments, values, subgradient)]
+                return [_parameter_gradient(request, parameter.symbol)]
         known = ", ".join(parameter.name for parameter in activation.parameters) or "none"
         raise InvalidRequest(f"{activation.name} has no parameter {name!r}; its parameters: {known}")
     orders = {
@@ -320,10 +321,12 @@ def _quantities(
     }.get(computes)
     if orders is None:
         raise InvalidRequest(f"nobody knows how to compute {computes!r}; known: {', '.join(COMPUTES)}")
-    pieces = split(activation, dict(folded))
+    pieces = split(activation, request.folded)
     quantities = []
     for order in orders:
-        shown = derivative(pieces, order, policy=subgradient, stated=activation.subgradients) if order else pieces
+        shown = pieces
+        if order:
+            shown = derivative(pieces, order, policy=request.subgradient, stated=activation.subgradients)
         stable = tuple(
             _stable_form(piece.expr, pieces.variable, order, pieces.variable, piece.lower, piece.upper)
             for piece in pieces.pieces
@@ -332,13 +335,12 @@ def _quantities(
     return quantities
 
 
-def _falling_side(
-    activation: Activation, computes: str, values: Mapping[Symbol, Expr], arguments: tuple[Symbol, ...]
-) -> int | None:
+@lru_cache(maxsize=64)
+def _falling_side(request: _Request) -> int | None:
     """The side from which the function can be reflected, if it can: not where a parameter is an argument."""
-    if arguments or computes.startswith("parameter-gradient:"):
+    if request.arguments or request.computes.startswith("parameter-gradient:"):
         return None
-    pieces = split(activation, dict(values))
+    pieces = split(request.activation, request.values)
     return None if pieces.breakpoints else falling_side(pieces.pieces[0].expr, pieces.variable)
 
 
@@ -350,23 +352,16 @@ def _of_one_side(quantity: _Quantity, side: int, form: int) -> _Quantity:
     return _Quantity(half, (formula,), side, quantity.order)
 
 
-def _parameter_gradient(
-    activation: Activation,
-    symbol: Symbol,
-    folded: Mapping[Symbol, Expr],
-    arguments: tuple[Symbol, ...],
-    values: Mapping[Symbol, Expr],
-    subgradient: Policy,
-) -> _Quantity:
-    others = {parameter: value for parameter, value in folded.items() if parameter != symbol}
-    pieces = split(activation, others)
-    shown = parameter_gradient(pieces, symbol, policy=subgradient)
+def _parameter_gradient(request: _Request, symbol: Symbol) -> _Quantity:
+    others = {parameter: value for parameter, value in request.folded.items() if parameter != symbol}
+    pieces = split(request.activation, others)
+    shown = parameter_gradient(pieces, symbol, policy=request.subgradient)
     stable = tuple(
         _stable_form(piece.expr, pieces.variable, 1, symbol, piece.lower, piece.upper) for piece in pieces.pieces
     )
-    if symbol in arguments:
+    if symbol in request.arguments:
         return _Quantity(shown, stable)
-    fixed = {symbol: values[symbol]}
+    fixed = {symbol: request.values[symbol]}
     return _Quantity(_substituted(shown, fixed), tuple(expr.subs(fixed) for expr in stable))
 
 

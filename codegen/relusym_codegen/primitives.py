@@ -621,12 +621,14 @@ def _freed_tail(b: Builder, u: Operand, core_name: str) -> tuple[Operand, Operan
     return b("mul", core.horner(b, t), y), magnitude
 
 
-def _tail_divisor(b: Builder, u: Operand, core: Core) -> tuple[Operand, Operand]:
-    """|u|, clamped, and s (|u| + k) / 2 for the core's k and s.
+def _clamped_magnitude(b: Builder, u: Operand, core: Core) -> Operand:
+    """|u|, clamped somewhat beyond the core's end: any bounded factor will do there, the exponential rounds to zero."""
+    return b("min", b("abs", u), core.upper + 1.75)
 
-    Somewhat beyond the core's end the polynomial is as good as any bounded factor: the exponential rounds to zero.
-    """
-    magnitude = b("min", b("abs", u), core.upper + 1.75)
+
+def _tail_divisor(b: Builder, u: Operand, core: Core) -> tuple[Operand, Operand]:
+    """|u|, clamped, and s (|u| + k) / 2 for the core's k and s."""
+    magnitude = _clamped_magnitude(b, u, core)
     half = 0.5 * core.scale
     return magnitude, b("add", b("mul", magnitude, half), half * core.centre)
 
@@ -738,7 +740,7 @@ class NormalDensity(Decaying):
 
 def _where_normal(b: Builder, u: Operand) -> Operand:
     """|u|, clamped as for the distribution, so that both share the exponential."""
-    return b("min", b("abs", u), approximants.named("normal", b.work_format, b.result).upper + 1.75)
+    return _clamped_magnitude(b, u, approximants.named("normal", b.work_format, b.result))
 
 
 class Hypot(Stable):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relusym_codegen.gates.measuring import KINDS, Measurement
+from relusym_codegen.targets import cuda
 
 BUDGET = 62 / 8
 """Instructions of an H200 for each byte that it moves: 62 for a float32 read and written, 31 for 16 bits."""
@@ -161,7 +162,6 @@ STATEMENTS = {
 }
 """Every gate, in the order in which they are asked."""
 
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _CALLED = re.compile(
     r"\b_{0,2}[fdh]?(?:sqrt|rsqrt|cbrt|rcp|div|fdividef|fmod|remainder|hypot|pow|exp|exp2|exp10|expm1|log|log2|log10|log1p|"
     r"sin|cos|tan|sincos|sinpi|cospi|sinh|cosh|tanh|asin|acos|atan|atan2|erf|erfc|erfcx|erfinv|normcdf|tgamma|lgamma)"
@@ -170,6 +170,5 @@ _CALLED = re.compile(
 
 
 def slow_or_loose(text: str) -> list[str]:
-    """Divisions, and calls of functions of CUDA's library or hardware, in CUDA text; comments aside."""
-    code = _COMMENT.sub("", text)
-    return [*re.findall(r"[\w)\]. ]*/[^\n;]*", code), *(found.strip("( ") for found in _CALLED.findall(code))]
+    """Slow operations, and calls of functions of CUDA's library or hardware, in CUDA text; comments aside."""
+    return [*cuda.slow_operations(text), *(found.strip("( ") for found in _CALLED.findall(cuda.bare(text)))]

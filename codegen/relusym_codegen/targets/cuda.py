@@ -273,8 +273,12 @@ def _render(header: Header, program: Program) -> str:
 
 def slow_operations(text: str) -> list[str]:
     """Divisions, remainders and square roots in CUDA text, comments aside: each would be a call of a hundred steps."""
-    code = re.sub(r'//.*|"[^"\n]*"', "", text)
-    return re.findall(r"[/%]|\b\w*sqrt\w*\b", code)
+    return re.findall(r"[/%]|\b\w*sqrt\w*\b", bare(text))
+
+
+def bare(text: str) -> str:
+    """CUDA text without its comments and strings."""
+    return re.sub(r'//.*|/\*[\s\S]*?\*/|"[^"\n]*"', "", text)
 
 
 def _work_formats(form: Format, accuracy: str) -> tuple[Format, ...]:
