@@ -1,0 +1,5 @@
+"""`python -m relusym.cli`."""
+
+from relusym.cli import main
+
+main()

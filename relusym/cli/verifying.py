@@ -1,0 +1,268 @@
+"""Which kernels are right: verify, of ours and of anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relusym.cli.application import DEFECT, Settings, app, definitions, plain_errors, settings_of
+from relusym.cli.callables import imported
+from relusym.cli.files import refuse_existing, write
+from relusym.cli.sweeping import sweep_kernels, sweeping
+from relusym.errors import InvalidRequest, Missing
+
+if TYPE_CHECKING:
+    from relusym_codegen.acceptance import Batch, Result
+
+    from relusym.activation import Activation
+
+
+@app.command(epilog="Example: relusym verify gelu silu --dtype float16 --json report.json")
+def verify(
+    subjects: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME|FORMULA]...", help="All of the catalogue by default.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="numpy, c, cuda (its text on the CPU), or all.")] = "numpy",
+    dtype: Annotated[list[str] | None, typer.Option(help="A dtype; may be given again. All by default.")] = None,
+    computes: Annotated[
+        list[str] | None,
+        typer.Option(help="A quantity, as for generate; may be given again. By default all that are not fused."),
+    ] = None,
+    accuracy: Annotated[list[str] | None, typer.Option(help="precise or fast; both by default.")] = None,
+    values: Settings = None,
+    callable_: Annotated[
+        str | None, typer.Option("--callable", help="Judge this: package.module:function or path/file.py:function.")
+    ] = None,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="All 2^32 inputs of float32; 16-bit dtypes always are.")
+    ] = False,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="With --exhaustive: one block of 32,768 inputs in so many, up to 256.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="With --exhaustive: exit 1 unless the records in this file come out again.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --json.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
+) -> None:
+    """Derive, generate and judge kernels; exit 1 where one is wrong."""
+    with plain_errors():
+        at_all_inputs = sweeping(exhaustive, dtype, callable_)
+        if (stride or against) and not at_all_inputs:
+            raise InvalidRequest("--stride and --against go with --exhaustive over float32")
+        if json_file is not None:
+            refuse_existing(json_file, force=force)  # now, not after minutes of work
+        settings = settings_of(values)
+        activations = definitions(subjects or (), settings)
+        if at_all_inputs:
+            sweep_kernels(
+                activations, target, computes, accuracy, settings, stride or 1, against, json_file, force, jobs
+            )
+            return
+        if callable_ is not None:
+            if len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1:
+                raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
+            verdict = _judge_callable(
+                callable_, activations[0], (dtype or ["float32"])[0], (computes or ["forward"])[0], settings
+            )
+            outcomes, sound = [verdict], verdict["status"] == "passed"
+        else:
+            results = _judge_kernels(activations, target, dtype, computes, accuracy, settings, jobs)
+            outcomes, sound = [result.to_json() for result in results], all(r.status != "failed" for r in results)
+        if json_file is not None:
+            _write_json(json_file, outcomes, force=force)
+        if not sound:
+            raise typer.Exit(DEFECT)
+
+
+def _judge_kernels(
+    activations: Sequence[Activation],
+    target: str,
+    dtype: Sequence[str] | None,
+    computes: Sequence[str] | None,
+    accuracy: Sequence[str] | None,
+    settings: dict[str, str],
+    jobs: int | None,
+) -> list[Result]:
+    """Generate and judge kernels of ours, and print what came out."""
+    from relusym_codegen import acceptance
+
+    targets = acceptance.TARGETS if target == "all" else (target,)
+    batches = acceptance.batches(
+        activations,
+        targets=targets,
+        dtypes=tuple(dtype or acceptance.DTYPES),
+        computes=computes,
+        accuracies=tuple(accuracy or acceptance.ACCURACIES),
+        parameters=tuple(settings.items()),
+    )
+    lacks = [lack for name in targets if (lack := acceptance.missing(name))]
+    if lacks and target != "all":
+        raise Missing(f"target {target!r} cannot run here: {lacks[0]}")
+    results = _run(batches, jobs)
+    if not results:
+        asked = ", ".join(activation.name for activation in activations)
+        raise InvalidRequest(f"nothing to judge: {asked} has none of {', '.join(computes or ())}")
+    _show(results, {activation.name: activation for activation in activations}, settings)
+    return results
+
+
+def _run(batches: list[Batch], jobs: int | None) -> list[Result]:
+    """All batches in worker processes."""
+    from relusym_codegen import acceptance
+
+    from relusym.workers import in_processes
+
+    found = in_processes(
+        batches,
+        acceptance.run,
+        doing="judging",
+        name=lambda batch: f"{batch.activation.name} for {batch.target}",
+        jobs=jobs,
+    )
+    return [result for results in found for result in results]
+
+
+def _show(results: Sequence[Result], activations: Mapping[str, Activation], settings: dict[str, str]) -> None:
+    """One table, a summary, and the full report of every failure."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from relusym.activations import NAMES
+    from relusym.printing import grammar_text
+
+    console = Console(width=1000)  # one row, one line: a narrow terminal wraps it, and nothing is cut
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("activation", "target", "dtype", "work", "computes", "accuracy"):
+        table.add_column(title, no_wrap=True)
+    for title in ("max ulp", "of bound"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("bound", "worst input", "status"):
+        table.add_column(title, no_wrap=True)
+    reasons = dict.fromkeys(result.reason for result in results if result.status != "failed" and result.reason)
+    numbers = {reason: f" [{number}]" for number, reason in enumerate(reasons, 1)}
+    for result in results:
+        table.add_row(
+            result.activation,
+            result.target,
+            result.dtype,
+            result.work_format,
+            result.computes,
+            result.accuracy,
+            "" if result.max_ulp is None else f"{result.max_ulp:.4g}",
+            "" if result.max_ratio is None else f"{result.max_ratio:.2g}",
+            result.bound,
+            result.worst_input or "",
+            Text(
+                result.status
+                + (" at all inputs" if result.exhaustive and result.status == "passed" else "")
+                + numbers.get(result.reason, "")
+            ),
+        )
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
+    lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if name not in NAMES]
+    lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
+    for result in results:
+        if result.status == "failed":
+            made = _generated_by(result, activations[result.activation], settings)
+            lines += ["", f"{result.target}, {result.accuracy}: {result.report}", f"  where fn = {made}"]
+    count = {status: sum(result.status == status for result in results) for status in ("passed", "failed", "not run")}
+    lines += ["", ", ".join(f"{number} {status}" for status, number in count.items())]
+    for line in lines:
+        typer.echo(line)
+
+
+def _generated_by(result: Result, activation: Activation, settings: dict[str, str]) -> str:
+    """A line of Python that makes the kernel again."""
+    from relusym_codegen.literals import nearest
+
+    from relusym.activation import parameter_values
+    from relusym.activations import NAMES
+    from relusym.floats import FORMATS
+    from relusym.printing import grammar_text
+
+    known = activation.name in NAMES
+    subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"
+    words = (result.target, result.dtype, result.computes, result.accuracy)
+    folded = result.computes == "backward-from-output"
+    given = ", arguments=()" if folded else ""
+    given += "".join(f", {name}={value!r}" for name, value in settings.items())
+    on = "'cpu'" if result.target == "cuda" else ""
+    made = f"relusym_codegen.generate({subject}, {', '.join(map(repr, words))}{given}).load({on})"
+    values = parameter_values(activation, settings)
+    form = FORMATS[result.work_format]
+    arguments = [] if folded else [parameter for parameter in activation.parameters if parameter.learnable]
+    passed = [f"{p.name}={nearest(values[p.symbol], form)!r}" for p in arguments]
+    return f"functools.partial({made}, {', '.join(passed)})" if passed else made
+
+
+def _judge_callable(
+    where: str, activation: Activation, dtype: str, computes: str, settings: dict[str, str]
+) -> dict[str, Any]:
+    """Judge somebody's function against one definition; parameters that it takes by name are passed to it."""
+    from functools import partial
+
+    from relusym_codegen.literals import nearest
+
+    from relusym.activation import parameter_values
+    from relusym.floats import format_of
+    from relusym.judge import check
+
+    fn = imported(where)
+    form = format_of(dtype)
+    takes = _names_taken(fn)
+    # A value that the dtype holds is the same number in whatever format the function computes.
+    passed = {
+        str(symbol): nearest(value, form)
+        for symbol, value in parameter_values(activation, settings).items()
+        if str(symbol) in takes
+    }
+    report = check(
+        partial(fn, **passed) if passed else fn,
+        activation,
+        dtype=form.name,
+        computes=computes,
+        parameters={**settings, **passed},
+    )
+    typer.echo(str(report))
+    if passed:
+        typer.echo("  parameters passed: " + ", ".join(f"{name}={value!r}" for name, value in passed.items()))
+    if not report.passed:
+        typer.echo(f"  where fn is {where}")
+    return {
+        "activation": activation.name,
+        "target": where,
+        "dtype": form.name,
+        "work_format": None,
+        "computes": computes,
+        "accuracy": None,
+        "status": "passed" if report.passed else "failed",
+        "reason": "" if report.passed else report.findings[0].message,
+        **report.to_json(),
+    }
+
+
+def _names_taken(fn: Any) -> set[str]:
+    import inspect
+
+    try:
+        return set(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        return set()  # functions written in C need not tell
+
+
+def _write_json(path: Path, results: list[dict[str, Any]], *, force: bool) -> None:
+    import json
+
+    from relusym.judge.reports import installed_versions
+
+    document = {"schema": 1, "versions": dict(installed_versions()), "results": results}
+    write(path, json.dumps(document, indent=1) + "\n", force=force)
