@@ -14,7 +14,7 @@ from relusym.activation import parameter_values
 from relusym.activations import named
 
 
-class _Printer(C99CodePrinter):  # type: ignore[misc]
+class _Printer(C99CodePrinter):
     def _print_Pow(self, expr: sympy.Pow) -> str:
         if expr.exp.is_Integer and 2 <= expr.exp <= 4:
             base = f"({self._print(expr.base)})"

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from relusym.formulas import compare as compare
     from relusym.formulas import render as render
     from relusym.judge import Report as Report
+    from relusym.judge import assert_agrees as assert_agrees
     from relusym.judge import check as check
     from relusym.parsing import parse as parse
     from relusym.pieces import Piece as Piece
@@ -107,6 +108,7 @@ _HOMES = {
     "compare": "relusym.formulas",
     "render": "relusym.formulas",
     "Report": "relusym.judge",
+    "assert_agrees": "relusym.judge",
     "check": "relusym.judge",
     "parse": "relusym.parsing",
     "Piece": "relusym.pieces",

@@ -10,12 +10,13 @@ from typing import Any
 import sympy
 from sympy import Expr, Symbol
 
+from relusym import conventions
 from relusym.activation import Activation, Number, exact, parameter_values
 from relusym.calculus.derivatives import derivative
 from relusym.calculus.subdifferentials import Kink, Policy, kinks
 from relusym.certificates import certificate
 from relusym.derivation import Facts, Subject
-from relusym.errors import InvalidActivation, InvalidRequest, Undecided
+from relusym.errors import InvalidActivation, InvalidRequest, InvalidSubgradient, Undecided
 from relusym.facts import Fact
 from relusym.parametric import general_facts
 from relusym.pieces import Pieces, joined, split
@@ -89,11 +90,12 @@ def analyse(
 ) -> Analysis:
     """Pieces, derivatives, kinks and facts of an activation of one input.
 
-    Parameters take the values given by name, else their defaults; one without either stays a symbol. `sigma`
-    is the standard deviation of the normal pre-activations of the statements on moments and probabilities.
-    Raises `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a
-    subgradient outside the Clarke interval, `InvalidRequest` for a sigma that is not positive. What cannot be
-    settled in time is a fact with the verdict UNKNOWN.
+    Parameters take the values given by name, else their defaults; one without either stays a symbol. `subgradient`
+    is a policy, a number, a number for each kink, or the name of a convention ("torch", "torch-2.13"). `sigma` is
+    the standard deviation of the normal pre-activations of the statements on moments and probabilities. Raises
+    `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a subgradient outside
+    the Clarke interval and where a convention has none, `InvalidRequest` for a sigma that is not positive. What
+    cannot be settled in time is a fact with the verdict UNKNOWN.
     """
     deviation = exact(sigma)
     if deviation.is_positive is not True:
@@ -108,21 +110,23 @@ def analyse(
     stated = activation.subgradients
     fixed = {named[name].symbol: values[named[name].symbol] for name in given}
     pieces = split(activation, values)
-    slope = derivative(pieces, policy=subgradient, stated=stated)
-    curvature = derivative(pieces, 2, policy=subgradient, stated=stated)
+    policy = conventions.resolved(activation, subgradient, values)
+    slope = derivative(pieces, policy=policy, stated=stated)
+    curvature = derivative(pieces, 2, policy=policy, stated=stated)
     try:
         formula = split(activation, fixed)
-        formula_slope = derivative(formula, policy=subgradient, stated=stated)
-        formula_curvature = derivative(formula, 2, policy=subgradient, stated=stated)
-        formula_kinks = kinks(formula, policy=subgradient, stated=stated)
-    except (InvalidActivation, Undecided):
-        # The breakpoints depend on signs that only values decide.
+        general = conventions.resolved(activation, subgradient, fixed)
+        formula_slope = derivative(formula, policy=general, stated=stated)
+        formula_curvature = derivative(formula, 2, policy=general, stated=stated)
+        formula_kinks = kinks(formula, policy=general, stated=stated)
+    except (InvalidActivation, InvalidSubgradient, Undecided):
+        # The breakpoints, or what a convention takes there, depend on signs that only values decide.
         formula, formula_slope, formula_curvature = pieces, slope, curvature
-        formula_kinks = kinks(pieces, policy=subgradient, stated=stated)
+        formula_kinks = kinks(pieces, policy=policy, stated=stated)
     return Analysis(
         activation=activation,
         parameters=values,
-        subgradient=subgradient,
+        subgradient=conventions.full_name(subgradient),
         formula=formula,
         formula_derivative=formula_slope,
         formula_second_derivative=formula_curvature,
@@ -130,6 +134,6 @@ def analyse(
         pieces=pieces,
         derivative=slope,
         second_derivative=curvature,
-        kinks=kinks(pieces, policy=subgradient, stated=stated),
+        kinks=kinks(pieces, policy=policy, stated=stated),
         sigma=deviation,
     )

@@ -78,7 +78,7 @@ FORMATS: dict[str, Format] = {
 
 def format_of(dtype: object) -> Format:
     """The format with this name or NumPy dtype; `InvalidRequest` lists the four known ones."""
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name  # type: ignore[call-overload]
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name  # type: ignore[call-overload]  # it says itself what is no dtype
     if name not in FORMATS:
         raise InvalidRequest(f"dtype {name!r} is unknown; known: {', '.join(FORMATS)}")
     return FORMATS[name]

@@ -8,7 +8,7 @@ from sympy import Expr
 from sympy.printing.str import StrPrinter
 
 
-class _GrammarPrinter(StrPrinter):  # type: ignore[misc]
+class _GrammarPrinter(StrPrinter):  # type: ignore[misc]  # SymPy has no types, so its classes are Any
     """SymPy's printer, with the constants as the grammar spells them."""
 
     def _print_Exp1(self, expr: Any) -> str:

@@ -297,11 +297,15 @@ class Cover:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
+        self._built: dict[tuple[int, int], tuple[_Spread, Any]] = {}
+        self._about_zero: dict[int, tuple[_Series | None, bool]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last block: what follows is then the same whatever came before."""
         self._precision = MIN_PRECISION
         self._length = 0
         self._size = BLOCK
-        self._built: dict[tuple[int, int], tuple[_Spread, Any]] = {}
-        self._about_zero: dict[int, tuple[_Series | None, bool]] = {}
 
     def block(self, number: int) -> Block:
         """Block `number` of 2**32 / BLOCK, in pattern order; that of infinities and NaN is open altogether."""

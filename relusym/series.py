@@ -102,10 +102,9 @@ class Balls:
         return (base.log() * exponent).exp()
 
     def function(self, name: str) -> Callable[[Series], Series]:
-        native = {"exp", "sin", "cos", "atan"}
-        if name in native:
-            return getattr(flint.arb_series, name)  # type: ignore[no-any-return]
-        return getattr(self, name)  # type: ignore[no-any-return]
+        home = flint.arb_series if name in {"exp", "sin", "cos", "atan"} else self
+        found: Callable[[Series], Series] = getattr(home, name)
+        return found
 
     def compare(self, left: Side, right: Side, point: Series) -> int:
         difference = left.evaluate(point)[0] - right.evaluate(point)[0]

@@ -1,8 +1,9 @@
-"""Independent pieces of work in processes of their own, with a progress bar on a terminal."""
+"""Independent pieces of work in processes of their own, or wherever an executor runs them, with a progress bar."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 from relusym.errors import Missing, Undecided
@@ -19,17 +20,19 @@ def in_processes(
     name: Callable[[Work], str],
     jobs: int | None = None,
     seen: Callable[[Result], object] | None = None,
+    executor: Executor | None = None,
 ) -> list[Result]:
     """`run` of every piece of work, in order; `run` and the work must be picklable.
 
-    One process a core by default, none beside this one for a single piece or `jobs=1`. `seen` is called here
-    with each result as it comes, in any order. An error says in which piece of work it happened; after Ctrl-C
-    nothing is left running.
+    One process a core by default, none beside this one for a single piece or `jobs=1`; with an `executor` (a cluster,
+    say) the pieces go there instead, and it stays open. `seen` is called here with each result as it comes, in any
+    order, and with all that are there before an error is raised. An error says in which piece of work it happened;
+    after Ctrl-C no process is left running, and an executor is given back what it has not begun. Raises `Missing`
+    where workers are lost.
     """
     import multiprocessing
     import os
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
+    from concurrent.futures import ProcessPoolExecutor
 
     from rich.console import Console
     from rich.progress import Progress
@@ -47,26 +50,58 @@ def in_processes(
 
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(doing, total=len(work))
-        if workers <= 1:
+        if executor is not None:
+            _through(executor, work, run, name, keep)
+        elif workers <= 1:
             for index, piece in enumerate(work):
                 keep(index, _finished(lambda piece=piece: run(piece), name(piece)))  # type: ignore[misc]
         else:
             # a fork would copy threads and compiled state; a new process starts clean
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_alone) as pool:
-                futures = {pool.submit(run, piece): index for index, piece in enumerate(work)}
                 try:
-                    for future in as_completed(futures):
-                        index = futures[future]
-                        keep(index, _finished(future.result, name(work[index])))
-                except BaseException as error:
+                    _through(pool, work, run, name, keep)
+                except BaseException:
                     for process in multiprocessing.active_children():
                         process.terminate()
                     pool.shutdown(wait=False, cancel_futures=True)
-                    if isinstance(error, BrokenProcessPool):
-                        raise Missing("a worker process was killed, perhaps for want of memory; try --jobs 1") from None
                     raise
     return [done[index] for index in range(len(work))]
+
+
+def _through(
+    executor: Executor,
+    work: Sequence[Work],
+    run: Callable[[Work], Result],
+    name: Callable[[Work], str],
+    keep: Callable[[int, Result], None],
+) -> None:
+    """Submit all pieces, and keep each result as it comes."""
+    from concurrent.futures import BrokenExecutor, CancelledError, as_completed
+
+    waiting: dict[Future[Result], int] = {}
+
+    def take(future: Future[Result]) -> None:
+        index = waiting.pop(future)
+        keep(index, _finished(future.result, name(work[index])))
+
+    try:
+        for index, piece in enumerate(work):
+            future = executor.submit(run, piece)
+            waiting[future] = index
+            if future.done():  # an executor that runs at once: what is there is kept
+                take(future)
+        for future in as_completed(list(waiting)):
+            take(future)
+    except BaseException as error:
+        for future, index in waiting.items():
+            if not future.cancel() and future.done() and future.exception() is None:
+                keep(index, future.result())
+        if isinstance(error, BrokenExecutor):
+            raise Missing("a worker process was killed, perhaps for want of memory; try --jobs 1") from None
+        if isinstance(error, CancelledError):
+            raise Missing("the executor gave work up: it was closed, or its workers or scheduler are gone") from None
+        raise
 
 
 def _finished(run: Callable[[], Result], where: str) -> Result:

@@ -19,12 +19,12 @@ FLOORS = (
     {"relusym.series", "relusym.parsing", "relusym.pieces"},
     {"relusym.rounding", "relusym.segments"},
     {"relusym.calculus"},
-    {"relusym.derivation", "relusym.certificates"},
+    {"relusym.derivation", "relusym.certificates", "relusym.conventions"},
     {"relusym.parametric"},
     {"relusym.analysis"},
     {"relusym.proving"},
     {"relusym.formulas", "relusym.judge"},
-    {"relusym.plotting"},
+    {"relusym.plotting", "relusym.audit"},
     {"relusym_codegen.literals", "relusym_codegen.signatures"},
     {"relusym_codegen.fused"},
     {"relusym_codegen.program"},
@@ -43,6 +43,7 @@ FLOORS = (
     {"relusym_codegen.acceptance", "relusym_codegen.torch"},
     {"relusym_codegen.sweeping", "relusym_codegen.gates"},
     {"relusym.cli"},
+    {"relusym.pytest_plugin"},
 )
 FRONTS = {"relusym", "relusym_codegen"}  # the lazy tables of public names
 LATE = {

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,37 @@ def loaded_after(statement: str) -> set[str]:
 @pytest.mark.parametrize("statement", ["import relusym", "import relusym_codegen", "import relusym.cli"])
 def test_an_import_brings_neither_sympy_nor_numpy(statement: str) -> None:
     assert not loaded_after(statement) & {"sympy", "numpy", "flint", "hypothesis", "cupy", "torch"}
+
+
+def test_the_pytest_plugin_brings_nothing_heavy_and_loads_in_50_milliseconds() -> None:
+    code = """
+import sys, time
+import pytest
+before = set(sys.modules)
+start = time.perf_counter()
+import relusym.pytest_plugin
+print(time.perf_counter() - start)
+print(*set(sys.modules) - before)
+"""
+
+    def load() -> tuple[float, set[str]]:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds, *loaded = done.stdout.split()
+        return float(seconds), set(loaded)
+
+    runs = [load() for _ in range(3)]
+    assert min(seconds for seconds, _ in runs) < 0.05
+    assert not runs[0][1] & {"sympy", "numpy", "flint", "hypothesis", "typer", "relusym.judge"}
+
+
+def test_a_run_of_pytest_without_marks_brings_neither_sympy_nor_numpy(tmp_path: Path) -> None:
+    (tmp_path / "test_plain.py").write_text(
+        "import sys\ndef test():\n    assert 'relusym.pytest_plugin' in sys.modules\n"
+        "    assert not {'sympy', 'numpy', 'relusym.judge'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
 
 
 def test_generating_a_numpy_kernel_needs_no_gpu_package() -> None:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from relusym import conventions
 from relusym.activation import Activation, parameter_values
-from relusym.errors import InvalidRequest, Missing
+from relusym.calculus.subdifferentials import Policy
+from relusym.errors import InvalidRequest, InvalidSubgradient, Missing
 from relusym.floats import FORMATS
 from relusym.judge import Bound, Report, check
 from relusym_codegen import compilers
@@ -43,7 +45,10 @@ LABELS = {"cuda": "run on the CPU, where its arithmetic is the same; the GPU was
 
 @dataclass(frozen=True)
 class Batch:
-    """All work on one activation for one target; `parameters` are (name, exact decimal or fraction text) pairs."""
+    """All work on one activation for one target; `parameters` are (name, exact decimal or fraction text) pairs.
+
+    `subgradient` is the policy at kinks with which kernels are generated and judged.
+    """
 
     activation: Activation
     target: str
@@ -51,6 +56,7 @@ class Batch:
     computes: tuple[str, ...]
     accuracies: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
+    subgradient: Any = "least-norm"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ def batches(
     computes: Sequence[str] | None = None,
     accuracies: Sequence[str] = ACCURACIES,
     parameters: Sequence[tuple[str, str]] = (),
+    subgradient: Policy = "least-norm",
 ) -> list[Batch]:
     """The work, one batch for each activation and target; raises `InvalidRequest` for words nobody knows."""
     wanted = tuple(computes or COMPUTES)
@@ -102,7 +109,7 @@ def batches(
         if word.partition(":")[0] not in (*COMPUTES, *FUSED):
             raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join((*COMPUTES, *FUSED))}")
     return [
-        Batch(activation, ALIASES[target], tuple(dtypes), wanted, tuple(accuracies), tuple(parameters))
+        Batch(activation, ALIASES[target], tuple(dtypes), wanted, tuple(accuracies), tuple(parameters), subgradient)
         for activation in activations
         for target in targets
     ]
@@ -166,9 +173,13 @@ def kernels(batch: Batch) -> list[Kernel]:
 
 
 def _made(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel | str:
-    """The kernel; of a fused quantity that the activation or the target does not have, why it has none."""
+    """The kernel; or why there is none: no such fused quantity, or kinks about which a convention says nothing."""
     try:
         return _generate(batch, dtype, computes, accuracy)
+    except InvalidSubgradient as reason:
+        if conventions.full_name(batch.subgradient) not in conventions.names():
+            raise
+        return str(reason)
     except InvalidRequest as reason:
         if computes not in FUSED:
             raise
@@ -199,7 +210,14 @@ def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
         warnings.simplefilter("ignore", UnsafeKernel)
         arguments = () if computes == "backward-from-output" else None  # at known parameters alone
         return generate(
-            batch.activation, batch.target, dtype, computes, accuracy, arguments=arguments, **dict(batch.parameters)
+            batch.activation,
+            batch.target,
+            dtype,
+            computes,
+            accuracy,
+            batch.subgradient,
+            arguments,
+            **dict(batch.parameters),
         )
 
 
@@ -228,6 +246,7 @@ def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
         dtype=kernel.dtype,
         computes=kernel.computes,
         parameters={**dict(batch.parameters), **passed},
+        subgradient=batch.subgradient,
         extra_points=kernel.thresholds,
         bound=bound_for(kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
         within=TRUSTED.get(batch.activation.name),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import sympy
 from sympy import Expr, Symbol
 
+from relusym import conventions
 from relusym.activation import Activation, Number, parameter_values
 from relusym.activations import named
 from relusym.calculus.outputs import slope_by_output
@@ -53,10 +54,12 @@ def generate(
     `activation` is a name of the catalogue or an `Activation`; `target` is "numpy", "c" or "cuda", by default "c" where
     there is a C compiler and "numpy" where there is none. `parameters` are exact values ('0.1' is 1/10).
     `arguments` names the parameters passed at each call instead of being folded into the text; by default those
-    that are learnable. `accuracy` is "precise" (one rounding from a wider work format where there is one) or
-    "fast". Warns `UnsafeKernel` where no rewrite is known against an overflow. Raises `InvalidRequest` for a name,
-    dtype, target or quantity that does not exist, `InvalidActivation` for a parameter outside its domain and
-    `InvalidSubgradient` for a choice outside the Clarke interval.
+    that are learnable. `subgradient` is the derivative at kinks: a policy, a number, a number for each kink, or the
+    name of a convention ("torch", "torch-2.13"). `accuracy` is "precise" (one rounding from a wider work format where
+    there is one) or "fast". Warns `UnsafeKernel` where no rewrite is known against an overflow. Raises
+    `InvalidRequest` for a name, dtype, target or quantity that does not exist, `InvalidActivation` for a parameter
+    outside its domain and `InvalidSubgradient` for a choice outside the Clarke interval and where a convention has
+    none.
     """
     definition = named(activation) if isinstance(activation, str) else activation
     language = target_named(target or default_target())
@@ -72,7 +75,10 @@ def generate(
         raise InvalidRequest(f"the name {definition.name!r} is no identifier in C; use ASCII letters")
     values = parameter_values(definition, parameters)
     passed = passed_symbols(definition, arguments)
-    policy = _Choices(subgradient) if isinstance(subgradient, Mapping) else subgradient
+    folded = {symbol: value for symbol, value in values.items() if symbol not in passed}
+    policy = conventions.resolved(definition, subgradient, folded)
+    if isinstance(policy, Mapping):
+        policy = _Choices(policy)
     lowered = _fused(_Request(language, definition, form, computes, accuracy, policy, values, passed))
     formula = _formula(definition, values, passed)
     if computes == "backward-from-output":
@@ -85,7 +91,7 @@ def generate(
         computes=computes,
         dtype=form,
         accuracy=accuracy,
-        choice=_plain(str(subgradient)),
+        choice=_plain(str(conventions.full_name(subgradient))),
         version=_version(),
         arguments=tuple(map(str, passed)),
     )
@@ -112,7 +118,7 @@ def generate(
 class _Choices(dict[Any, Number]):
     """A slope for each kink, as a part of a request that is remembered."""
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none, as it may change; no request does
         return hash(frozenset(self.items()))
 
 

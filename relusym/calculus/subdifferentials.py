@@ -90,16 +90,18 @@ def chosen_slope(
 def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke: bool = False) -> Expr:
     """The value a policy takes between two one-sided limits at the point `at`; exact.
 
+    A slope may be in symbols, such as a parameter that stays an argument; it must then be one of the two limits.
     Raises `InvalidSubgradient` for an unknown policy, for a mapping without this point, and for a value
-    outside the Clarke interval unless `outside_clarke` says that this is meant.
+    outside the Clarke interval unless `outside_clarke` says that this is meant; `Undecided` where the place of a
+    slope in symbols is not known.
     """
     if isinstance(policy, Mapping):
         given = [value for point, value in policy.items() if equal(sympy.sympify(point), at)]
         if not given:
             raise InvalidSubgradient(f"the policy gives no value for the kink at {at}; add {{{at}: value}}")
-        return choose(left, right, exact(given[0]), at, outside_clarke=outside_clarke)
+        return choose(left, right, _slope(given[0]), at, outside_clarke=outside_clarke)
     if not isinstance(policy, str):
-        value = exact(policy)
+        value = _slope(policy)
         if not outside_clarke and not _contains(left, right, value, policy):
             raise InvalidSubgradient(
                 f"{value} at the kink {at} is outside the Clarke interval "
@@ -109,7 +111,7 @@ def choose(left: Expr, right: Expr, policy: Policy, at: Expr, *, outside_clarke:
     if policy not in NAMED_POLICIES:
         raise InvalidSubgradient(
             f"subgradient policy {policy!r} is unknown; known: {', '.join(NAMED_POLICIES)}, a number, "
-            "or a mapping from kinks to numbers"
+            "or a mapping from kinks to numbers, which relusym.conventions.resolved makes of a convention's name"
         )
     if not (_is_number(left) and _is_number(right)):
         return sympy.nan
@@ -169,18 +171,23 @@ def _least_norm(left: Expr, right: Expr) -> Expr:
     return Max(lower, Min(upper, 0))
 
 
+def _slope(value: Number) -> Expr:
+    """A number, exact, or an expression in symbols."""
+    return value if isinstance(value, Expr) and value.free_symbols else exact(value)
+
+
 def _contains(left: Expr, right: Expr, value: Expr, policy: Policy) -> bool:
     if isinstance(policy, str) and policy in NAMED_POLICIES and value == choose(left, right, policy, sympy.S.Zero):
         return True
     if left is sympy.nan or right is sympy.nan:
         return False
-    sides = (
-        sign_of(value - left) if left.is_finite else _sign_at_infinity(left),
-        (sign_of(value - right) if right.is_finite else _sign_at_infinity(right)),
-    )
-    if None in sides:
+    beyond_left = sign_of(value - left) if left.is_finite else _sign_at_infinity(left)
+    beyond_right = sign_of(value - right) if right.is_finite else _sign_at_infinity(right)
+    if beyond_left == 0 or beyond_right == 0:
+        return True
+    if beyond_left is None or beyond_right is None:
         raise Undecided(f"whether {value} lies between {left} and {right} depends on the parameters; give them values")
-    return sides[0] * sides[1] <= 0  # type: ignore[operator]
+    return beyond_left != beyond_right
 
 
 def _sign_at_infinity(end: Expr) -> int | None:

@@ -151,7 +151,7 @@ def identities(pieces: Pieces) -> tuple[str, ...]:
     pieces only says so. What is not listed need not be false.
     """
     found: list[str] = []
-    for search in (_reflections, _idempotence, _homogeneity, _differential_equations):
+    for search in (_reflections_in_words, _idempotence, _homogeneity, _differential_equations):
         try:
             found += search(pieces)
         except Undecided:
@@ -183,7 +183,25 @@ def _plus(number: Expr) -> str:
     return f" - {_text(-number)}" if sign == -1 else f" + {_text(number)}"
 
 
-def _reflections(pieces: Pieces) -> Iterator[str]:
+@dataclass(frozen=True)
+class Reflection:
+    """f(x) - sign f(-x) = factor * what, for all x; `of` names what: "1", "x" or "|x|" ("0" where f is even or odd)."""
+
+    sign: int
+    factor: Expr
+    of: str
+    text: str
+
+
+def reflections(pieces: Pieces) -> tuple[Reflection, ...]:
+    """The identities between f(x) and f(-x) of this family that are proved; none where parameters have no values.
+
+    Raises `Undecided` where a value is not settled.
+    """
+    return tuple(_reflections(pieces))
+
+
+def _reflections(pieces: Pieces) -> Iterator[Reflection]:
     x = pieces.variable
     samples = _samples(pieces)
     try:
@@ -191,17 +209,17 @@ def _reflections(pieces: Pieces) -> Iterator[str]:
     except Undecided:
         known = ""
     if known == "even":
-        yield f"f(-{x}) = f({x})"
+        yield Reflection(1, S.Zero, "0", f"f(-{x}) = f({x})")
     if known == "odd":
-        yield f"f(-{x}) = -f({x})"
+        yield Reflection(-1, S.Zero, "0", f"f(-{x}) = -f({x})")
     if not samples or known in ("even", "odd"):
         return
     families: list[tuple[int, Callable[[arb], arb], Callable[[Expr], Expr], str, str]] = [
-        (1, lambda ball: ball, lambda at: at, str(x), f"f({x}) - f(-{x})"),
-        (-1, lambda ball: ball / ball if ball != 0 else arb(1), lambda at: S.One, "", f"f({x}) + f(-{x})"),
-        (-1, lambda ball: ball, lambda at: at, f"|{x}|", f"f({x}) + f(-{x})"),
+        (1, lambda ball: ball, lambda at: at, "x", f"f({x}) - f(-{x})"),
+        (-1, lambda ball: ball / ball if ball != 0 else arb(1), lambda at: S.One, "1", f"f({x}) + f(-{x})"),
+        (-1, lambda ball: ball, lambda at: at, "|x|", f"f({x}) + f(-{x})"),
     ]
-    for sign, ball_of, shape, text, left in families:
+    for sign, ball_of, shape, of, left in families:
         with precision(BITS):
             first = samples[0]
             factor = (first.here - sign * first.mirrored) / ball_of(first.x)
@@ -212,7 +230,12 @@ def _reflections(pieces: Pieces) -> Iterator[str]:
             continue
         constant = simplest((value_at(pieces, first.at) - sign * value_at(pieces, -first.at)) / shape(first.at))
         if _mirrors(pieces, sign, lambda at, shape=shape, constant=constant: constant * shape(at)):  # type: ignore[misc]
-            yield f"{left} = {_times(constant, text) if text else _text(constant)}"
+            right = _text(constant) if of == "1" else _times(constant, of.replace("x", str(x)))
+            yield Reflection(sign, constant, of, f"{left} = {right}")
+
+
+def _reflections_in_words(pieces: Pieces) -> Iterator[str]:
+    return (reflection.text for reflection in _reflections(pieces))
 
 
 def _idempotence(pieces: Pieces) -> Iterator[str]:

@@ -7,7 +7,7 @@ answer was asked for, 130 interrupted. Everything heavy is imported inside the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,13 +92,24 @@ def settings_of(pairs: Sequence[str] | None) -> dict[str, str]:
 
 
 def policy_of(text: str) -> Any:
-    """A policy by name, or an exact number."""
+    """A policy or a convention by name, or an exact number."""
     from relusym.activation import exact
+    from relusym.conventions import full_name, names
     from relusym.errors import InvalidActivation
 
-    if text in POLICIES:
+    if text in POLICIES or full_name(text) in names():
         return text
     try:
         return exact(text)
     except InvalidActivation:
-        raise InvalidRequest(f"--subgradient {text!r} is unknown; give {', '.join(POLICIES)} or a number") from None
+        known = ", ".join((*POLICIES, *names()))
+        raise InvalidRequest(f"--subgradient {text!r} is unknown; give {known}, or a number") from None
+
+
+def tell_github(results: Sequence[Mapping[str, Any]]) -> None:
+    """Annotations and a summary of these results, where GitHub Actions runs the command."""
+    import os
+
+    from relusym.judge.github import tell
+
+    tell(results, os.environ, typer.echo)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relusym.errors import InvalidRequest, Missing
+
+if TYPE_CHECKING:
+    from relusym.activation import Activation
+    from relusym.floats import Format
+
+
+def function_named(where: str, through: str | None = None) -> Any:
+    """What a user named: a function, or the text itself where the framework reads it (a model file, an operator)."""
+    return where if through == "onnxruntime" else imported(where)
 
 
 def imported(where: str) -> Any:
@@ -43,3 +52,22 @@ def imported(where: str) -> Any:
     if not callable(found):
         raise InvalidRequest(f"--callable: {where} is not callable")
     return found
+
+
+def parameters_taken(fn: Any, activation: Activation, settings: dict[str, str], form: Format) -> dict[str, float]:
+    """Values in the format for the parameters that a function takes by name.
+
+    A value that the dtype holds is the same number in whatever format the function computes.
+    """
+    import inspect
+
+    from relusym_codegen.literals import nearest
+
+    from relusym.activation import parameter_values
+
+    try:
+        taken = set(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        return {}  # functions written in C need not tell
+    values = parameter_values(activation, settings)
+    return {str(symbol): nearest(value, form) for symbol, value in values.items() if str(symbol) in taken}

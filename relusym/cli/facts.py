@@ -60,7 +60,10 @@ def derive(
     output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
     values: Settings = None,
     subgradient: Annotated[
-        str, typer.Option(help="Derivative at kinks: least-norm, left, right, midpoint, or a number.")
+        str,
+        typer.Option(
+            help="Derivative at kinks: least-norm, left, right, midpoint, a number, or a framework's: torch, jax-0.10."
+        ),
     ] = "least-norm",
     digits: Annotated[int, typer.Option(min=1, max=1000, help="Significant digits of decimals in JSON.")] = 40,
     sigma: Annotated[str, typer.Option(help="Standard deviation of normal inputs, exact.")] = "1",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from relusym.cli.application import DEFECT
+from relusym.cli.application import DEFECT, tell_github
+from relusym.cli.callables import function_named, parameters_taken
+from relusym.cli.clusters import dask_executor
 from relusym.cli.files import write
 from relusym.errors import InvalidRequest
 
@@ -26,11 +32,98 @@ def sweeping(exhaustive: bool, dtype: Sequence[str] | None, callable_: str | Non
         raise InvalidRequest("--exhaustive is not for float64: nobody can try 2^64 inputs; leave it out")
     if asked != {"float32"}:
         raise InvalidRequest("--exhaustive sweeps float32 by itself; 16-bit dtypes are always judged at all inputs")
-    if callable_ is not None:
-        raise InvalidRequest(
-            "--exhaustive judges kernels of ours; for a function of yours call relusym.judge.exhaust in Python"
-        )
     return True
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """How to sweep: what was asked for beside the kernels."""
+
+    stride: int
+    against: Path | None
+    json_file: Path | None
+    force: bool
+    jobs: int | None
+    dask: str | None
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A function that a user names, to be had again in another process: a call gives it on NumPy arrays.
+
+    `where` is as for `imported`, looked up from `folder`; `through` and `computes` are as for `check`, and `passed`
+    are values of parameters that the function takes by name. The framework uses one thread: the processes of a sweep
+    share the cores.
+    """
+
+    where: str
+    through: str | None
+    computes: str
+    passed: tuple[tuple[str, float], ...]
+    folder: str
+
+    def __call__(self) -> Callable[..., Any]:
+        """The quantity as a function on NumPy arrays."""
+        import sys
+
+        from relusym.judge.adapters import adapted
+
+        if self.folder not in sys.path:
+            sys.path.insert(0, self.folder)
+        home, colon, name = self.where.rpartition(":")
+        path = Path(self.folder, home if colon else self.where)
+        named = f"{path}{colon}{name if colon else ''}" if path.suffix in (".py", ".onnx", ".ort") else self.where
+        fn = function_named(named, self.through)
+        found = adapted(
+            partial(fn, **dict(self.passed)) if self.passed else fn, through=self.through, computes=self.computes
+        )
+        found.adapter.threads(1)
+        return found.fn
+
+
+def sweep_callable(
+    where: str, activation: Activation, computes: str, through: str | None, settings: dict[str, str], asked: Sweeping
+) -> None:
+    """Judge somebody's function at every float32 input."""
+    from relusym.activation import Number
+    from relusym.floats import FORMATS
+    from relusym.judge.adapters import adapter_named, adapter_of
+    from relusym.judge.checking import DEFAULT_BOUNDS
+    from relusym.judge.exhaustive import QUANTITIES, Trial
+
+    if computes not in QUANTITIES:
+        raise InvalidRequest(f"--exhaustive is for functions of x alone: {', '.join(QUANTITIES)}; not {computes!r}")
+    fn = function_named(where, through)
+    adapter = adapter_of(fn) if through is None else adapter_named(through)
+    passed = parameters_taken(fn, activation, settings, FORMATS["float32"])
+    parameters: dict[str, Number] = {**settings, **passed}
+    by = "" if through is None else f" through {through}"
+    given = "".join(f", {name}={value!r}" for name, value in passed.items())
+    trial = Trial(
+        activation=activation,
+        computes=computes,
+        make=Theirs(where, through, computes, tuple(passed.items()), str(Path.cwd())),
+        bound=DEFAULT_BOUNDS[computes],
+        parameters=tuple(parameters.items()),
+        kernel=f"{where}{by}{given}",
+        kernel_sha256=_source_sha256(fn),
+        stride=asked.stride,
+        strict=adapter.name == "numpy",
+        packages=adapter.packages,
+    )
+    _sweep([trial], asked)
+
+
+def _source_sha256(fn: Any) -> str | None:
+    """Of the file that defines a function, if it is one of Python."""
+    import hashlib
+    import inspect
+
+    try:
+        path = inspect.getsourcefile(fn)
+    except TypeError:
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None
 
 
 def sweep_kernels(
@@ -39,19 +132,10 @@ def sweep_kernels(
     computes: Sequence[str] | None,
     accuracy: Sequence[str] | None,
     settings: dict[str, str],
-    stride: int,
-    against: Path | None,
-    json_file: Path | None,
-    force: bool,
-    jobs: int | None,
+    asked: Sweeping,
 ) -> None:
-    """Judge kernels of ours at every float32 input, print the table, and compare with records kept before."""
-    import json
-
+    """Judge kernels of ours at every float32 input."""
     from relusym_codegen import acceptance, sweeping
-
-    from relusym.judge.exhaustive import differences, exhaust
-    from relusym.judge.reports import installed_versions
 
     trials = sweeping.trials(
         activations,
@@ -59,18 +143,29 @@ def sweep_kernels(
         computes=computes,
         accuracies=tuple(accuracy or acceptance.ACCURACIES),
         parameters=tuple(settings.items()),
-        stride=stride,
+        stride=asked.stride,
     )
+    _sweep(trials, asked)
+
+
+def _sweep(trials: Sequence[Trial], asked: Sweeping) -> None:
+    """Run trials, print the table, write the records, and compare them with those kept before."""
+    import json
+
+    from relusym.judge.exhaustive import differences, exhaust
+    from relusym.judge.reports import installed_versions
+    from relusym.judge.results import of_sweep
+
+    against, json_file = asked.against, asked.json_file
     kept = None if against is None else [_kept(against, trial) for trial in trials]
-    partials = [
-        json_file
-        and json_file.with_name(
-            f"{json_file.name}.{t.activation.name}-{t.computes}-{t.kernel}.partial".replace(" ", "-")
-        )
-        for t in trials
-    ]
+    partials = [json_file and json_file.with_name(f"{json_file.name}.{_file_name(t)}.partial") for t in trials]
+    packages = tuple(dict.fromkeys(package for trial in trials for package in trial.packages))
     try:
-        records = [exhaust(trial, jobs=jobs, partial=partial) for trial, partial in zip(trials, partials, strict=True)]
+        with nullcontext() if asked.dask is None else dask_executor(asked.dask, packages) as executor:
+            records = [
+                exhaust(trial, jobs=asked.jobs, partial=partial, executor=executor)
+                for trial, partial in zip(trials, partials, strict=True)
+            ]
     except KeyboardInterrupt:
         if json_file is not None:
             typer.echo("relusym: interrupted; the same command continues from what is done", err=True)
@@ -79,13 +174,14 @@ def sweep_kernels(
     if json_file is not None:
         document = {
             "schema": 1,
-            "versions": dict(installed_versions()),
+            "versions": installed_versions(*packages),
             "records": [record.to_json() for record in records],
         }
-        write(json_file, json.dumps(document, indent=1) + "\n", force=force)
+        write(json_file, json.dumps(document, indent=1) + "\n", force=asked.force)
         for partial in partials:
             if partial is not None:
                 partial.unlink(missing_ok=True)
+    tell_github([of_sweep(record.to_json()) for record in records])
     sound = all(record.passed for record in records)
     for record, old in zip(records, kept or [], strict=False):
         differing = differences(record, old)
@@ -96,6 +192,11 @@ def sweep_kernels(
         sound = sound and not differing
     if not sound:
         raise typer.Exit(DEFECT)
+
+
+def _file_name(trial: Trial) -> str:
+    """What a trial is of, in characters that any file name may have."""
+    return re.sub(r"[^\w.=+-]+", "-", f"{trial.activation.name}-{trial.computes}-{trial.kernel}")
 
 
 def _kept(path: Path, trial: Trial) -> dict[str, Any]:
@@ -136,18 +237,20 @@ def _show_records(records: Sequence[SweepRecord]) -> None:
     lines = []
     for record in records:
         identity = record.identity
-        counts = (record.tested, record.wrong, record.over_one, record.undecided, record.unjudged)
+        found = record.counts
         table.add_row(
             identity["activation"],
             identity["kernel"],
             identity["computes"],
             f"{record.max_ulp:.6g}",
             record.worst_inputs[0][0] if record.worst_inputs else "",
-            *(f"{count:,}" for count in counts),
+            *(f"{count:,}" for count in (found.tested, found.wrong, found.over_one, found.undecided, found.unjudged)),
             f"{record.seconds:.0f}",
             "passed" if record.passed else "failed",
         )
-        lines += [f"{identity['activation']} {identity['computes']}: {finding}" for finding in record.findings]
+        name = f"{identity['activation']} {identity['computes']}"
+        lines += [f"{name}: {finding}" for finding in record.findings]
+        lines += [f"{name}: reported, not judged: {policy}" for policy in record.policies.values()]
     with console.capture() as captured:
         console.print(table)
     for line in (*captured.get().splitlines(), *lines):

@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relusym.cli.application import DEFECT, Settings, app, definitions, plain_errors, settings_of
-from relusym.cli.callables import imported
+from relusym.cli.application import (
+    DEFECT,
+    Settings,
+    app,
+    definitions,
+    plain_errors,
+    policy_of,
+    settings_of,
+    tell_github,
+)
+from relusym.cli.callables import function_named, parameters_taken
 from relusym.cli.files import refuse_existing, write
-from relusym.cli.sweeping import sweep_kernels, sweeping
+from relusym.cli.sweeping import Sweeping, sweep_callable, sweep_kernels, sweeping
 from relusym.errors import InvalidRequest, Missing
 
 if TYPE_CHECKING:
     from relusym_codegen.acceptance import Batch, Result
 
     from relusym.activation import Activation
+    from relusym.calculus.subdifferentials import Policy
 
 
 @app.command(epilog="Example: relusym verify gelu silu --dtype float16 --json report.json")
@@ -33,8 +43,18 @@ def verify(
     ] = None,
     accuracy: Annotated[list[str] | None, typer.Option(help="precise or fast; both by default.")] = None,
     values: Settings = None,
+    subgradient: Annotated[
+        str, typer.Option(help="Derivative at kinks, as for derive; with --callable also any: all of the interval.")
+    ] = "least-norm",
     callable_: Annotated[
         str | None, typer.Option("--callable", help="Judge this: package.module:function or path/file.py:function.")
+    ] = None,
+    through: Annotated[
+        str | None,
+        typer.Option(help="The framework of --callable; quantities other than forward are taken by its autograd."),
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="With --callable: defects known upstream (TOML), which must be there still.")
     ] = None,
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="All 2^32 inputs of float32; 16-bit dtypes always are.")
@@ -45,6 +65,9 @@ def verify(
     against: Annotated[
         Path | None, typer.Option(help="With --exhaustive: exit 1 unless the records in this file come out again.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --exhaustive: the workers of this Dask scheduler.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --json.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
@@ -52,31 +75,63 @@ def verify(
     """Derive, generate and judge kernels; exit 1 where one is wrong."""
     with plain_errors():
         at_all_inputs = sweeping(exhaustive, dtype, callable_)
-        if (stride or against) and not at_all_inputs:
-            raise InvalidRequest("--stride and --against go with --exhaustive over float32")
+        if (stride or against or dask) and not at_all_inputs:
+            raise InvalidRequest("--stride, --against and --dask go with --exhaustive over float32")
+        if dask and jobs:
+            raise InvalidRequest("--jobs is for processes of this machine; with --dask the cluster has its own workers")
+        if through is not None and callable_ is None:
+            raise InvalidRequest("--through goes with --callable: it names the framework of the function")
+        if known is not None and callable_ is None:
+            raise InvalidRequest("--known goes with --callable: kernels of ours have no known defects")
+        if known is not None and at_all_inputs:
+            raise InvalidRequest("--known is not for --exhaustive over float32: there, compare records by --against")
+        if subgradient != "least-norm" and at_all_inputs:
+            raise InvalidRequest("--subgradient is not for --exhaustive over float32: there, kinks have the default")
+        policy = subgradient if subgradient == "any" and callable_ is not None else policy_of(subgradient)
         if json_file is not None:
             refuse_existing(json_file, force=force)  # now, not after minutes of work
         settings = settings_of(values)
         activations = definitions(subjects or (), settings)
+        if callable_ is not None and (len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1):
+            raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
         if at_all_inputs:
-            sweep_kernels(
-                activations, target, computes, accuracy, settings, stride or 1, against, json_file, force, jobs
-            )
+            asked = Sweeping(stride or 1, against, json_file, force, jobs, dask)
+            if callable_ is not None:
+                sweep_callable(callable_, activations[0], (computes or ["forward"])[0], through, settings, asked)
+            else:
+                sweep_kernels(activations, target, computes, accuracy, settings, asked)
             return
         if callable_ is not None:
-            if len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1:
-                raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
             verdict = _judge_callable(
-                callable_, activations[0], (dtype or ["float32"])[0], (computes or ["forward"])[0], settings
+                callable_,
+                activations[0],
+                (dtype or ["float32"])[0],
+                (computes or ["forward"])[0],
+                through,
+                settings,
+                policy,
+                known,
             )
-            outcomes, sound = [verdict], verdict["status"] == "passed"
+            outcomes, sound = [verdict], verdict["status"] in ("passed", "known")
         else:
-            results = _judge_kernels(activations, target, dtype, computes, accuracy, settings, jobs)
+            if subjects:
+                _refuse_silence(activations, settings, policy)
+            results = _judge_kernels(activations, target, dtype, computes, accuracy, settings, policy, jobs)
             outcomes, sound = [result.to_json() for result in results], all(r.status != "failed" for r in results)
         if json_file is not None:
             _write_json(json_file, outcomes, force=force)
+        tell_github(outcomes)
         if not sound:
             raise typer.Exit(DEFECT)
+
+
+def _refuse_silence(activations: Sequence[Activation], settings: dict[str, str], policy: Policy) -> None:
+    """Refuse what was asked for by name where a convention says nothing about its kinks."""
+    from relusym.activation import parameter_values
+    from relusym.conventions import resolved
+
+    for activation in activations:
+        resolved(activation, policy, parameter_values(activation, settings))
 
 
 def _judge_kernels(
@@ -86,6 +141,7 @@ def _judge_kernels(
     computes: Sequence[str] | None,
     accuracy: Sequence[str] | None,
     settings: dict[str, str],
+    policy: Policy,
     jobs: int | None,
 ) -> list[Result]:
     """Generate and judge kernels of ours, and print what came out."""
@@ -99,6 +155,7 @@ def _judge_kernels(
         computes=computes,
         accuracies=tuple(accuracy or acceptance.ACCURACIES),
         parameters=tuple(settings.items()),
+        subgradient=policy,
     )
     lacks = [lack for name in targets if (lack := acceptance.missing(name))]
     if lacks and target != "all":
@@ -107,7 +164,7 @@ def _judge_kernels(
     if not results:
         asked = ", ".join(activation.name for activation in activations)
         raise InvalidRequest(f"nothing to judge: {asked} has none of {', '.join(computes or ())}")
-    _show(results, {activation.name: activation for activation in activations}, settings)
+    _show(results, {activation.name: activation for activation in activations}, settings, policy)
     return results
 
 
@@ -127,7 +184,9 @@ def _run(batches: list[Batch], jobs: int | None) -> list[Result]:
     return [result for results in found for result in results]
 
 
-def _show(results: Sequence[Result], activations: Mapping[str, Activation], settings: dict[str, str]) -> None:
+def _show(
+    results: Sequence[Result], activations: Mapping[str, Activation], settings: dict[str, str], policy: Policy
+) -> None:
     """One table, a summary, and the full report of every failure."""
     from rich.console import Console
     from rich.table import Table
@@ -172,7 +231,7 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
     lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
     for result in results:
         if result.status == "failed":
-            made = _generated_by(result, activations[result.activation], settings)
+            made = _generated_by(result, activations[result.activation], settings, policy)
             lines += ["", f"{result.target}, {result.accuracy}: {result.report}", f"  where fn = {made}"]
     count = {status: sum(result.status == status for result in results) for status in ("passed", "failed", "not run")}
     lines += ["", ", ".join(f"{number} {status}" for status, number in count.items())]
@@ -180,7 +239,7 @@ def _show(results: Sequence[Result], activations: Mapping[str, Activation], sett
         typer.echo(line)
 
 
-def _generated_by(result: Result, activation: Activation, settings: dict[str, str]) -> str:
+def _generated_by(result: Result, activation: Activation, settings: dict[str, str], policy: Policy) -> str:
     """A line of Python that makes the kernel again."""
     from relusym_codegen.literals import nearest
 
@@ -193,7 +252,9 @@ def _generated_by(result: Result, activation: Activation, settings: dict[str, st
     subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"
     words = (result.target, result.dtype, result.computes, result.accuracy)
     folded = result.computes == "backward-from-output"
-    given = ", arguments=()" if folded else ""
+    chosen = repr(policy) if isinstance(policy, str) else f"fractions.Fraction({str(policy)!r})"
+    given = "" if policy == "least-norm" else f", subgradient={chosen}"
+    given += ", arguments=()" if folded else ""
     given += "".join(f", {name}={value!r}" for name, value in settings.items())
     on = "'cpu'" if result.target == "cuda" else ""
     made = f"relusym_codegen.generate({subject}, {', '.join(map(repr, words))}{given}).load({on})"
@@ -205,64 +266,56 @@ def _generated_by(result: Result, activation: Activation, settings: dict[str, st
 
 
 def _judge_callable(
-    where: str, activation: Activation, dtype: str, computes: str, settings: dict[str, str]
+    where: str,
+    activation: Activation,
+    dtype: str,
+    computes: str,
+    through: str | None,
+    settings: dict[str, str],
+    policy: Policy,
+    known: Path | None,
 ) -> dict[str, Any]:
-    """Judge somebody's function against one definition; parameters that it takes by name are passed to it."""
+    """Judge somebody's function against one definition; parameters that it takes by name are passed to it.
+
+    Findings that the file of known defects lists are expected, and have to be there.
+    """
     from functools import partial
 
-    from relusym_codegen.literals import nearest
-
-    from relusym.activation import parameter_values
     from relusym.floats import format_of
     from relusym.judge import check
+    from relusym.judge.known import read_known, settle
+    from relusym.judge.results import result_of
 
-    fn = imported(where)
+    defects = () if known is None else read_known(known)
+    fn = function_named(where, through)
     form = format_of(dtype)
-    takes = _names_taken(fn)
-    # A value that the dtype holds is the same number in whatever format the function computes.
-    passed = {
-        str(symbol): nearest(value, form)
-        for symbol, value in parameter_values(activation, settings).items()
-        if str(symbol) in takes
-    }
+    passed = parameters_taken(fn, activation, settings, form)
     report = check(
         partial(fn, **passed) if passed else fn,
         activation,
         dtype=form.name,
         computes=computes,
+        through=through,
         parameters={**settings, **passed},
+        subgradient=policy,
     )
     typer.echo(str(report))
     if passed:
         typer.echo("  parameters passed: " + ", ".join(f"{name}={value!r}" for name, value in passed.items()))
     if not report.passed:
         typer.echo(f"  where fn is {where}")
-    return {
-        "activation": activation.name,
-        "target": where,
-        "dtype": form.name,
-        "work_format": None,
-        "computes": computes,
-        "accuracy": None,
-        "status": "passed" if report.passed else "failed",
-        "reason": "" if report.passed else report.findings[0].message,
-        **report.to_json(),
-    }
-
-
-def _names_taken(fn: Any) -> set[str]:
-    import inspect
-
-    try:
-        return set(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        return set()  # functions written in C need not tell
+    result = result_of(report, activation=activation.name, target=where, dtype=form.name, computes=computes)
+    settled = settle(result, defects)
+    for line in settled.lines():
+        typer.echo(f"  {line}")
+    if settled.status == "known":
+        typer.echo(f"known: nothing was found but what {known} lists")
+    return settled.applied_to(result)
 
 
 def _write_json(path: Path, results: list[dict[str, Any]], *, force: bool) -> None:
     import json
 
-    from relusym.judge.reports import installed_versions
+    from relusym.judge.results import document
 
-    document = {"schema": 1, "versions": dict(installed_versions()), "results": results}
-    write(path, json.dumps(document, indent=1) + "\n", force=force)
+    write(path, json.dumps(document(results), indent=1) + "\n", force=force)

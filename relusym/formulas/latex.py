@@ -26,7 +26,7 @@ def expression_latex(expr: Expr) -> str:
 
 def pieces_latex(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool = False) -> str:
     """A function in LaTeX; the rows of kinks are named, long constants are listed after it."""
-    return _cases(table(pieces, kinks, as_defined=as_defined))
+    return table_latex(table(pieces, kinks, as_defined=as_defined))
 
 
 def formulas_latex(analysis: Analysis) -> str:
@@ -82,7 +82,8 @@ def _kink_row(kink: Kink) -> str:
     return rf"kink at ${LATEX.number(kink.at)}$ & ${slopes}{clarke}$ \\".replace("…", r"\ldots ")
 
 
-def _cases(rows: Table) -> str:
+def table_latex(rows: Table) -> str:
+    """The rows as a cases environment, or the only one; named constants follow."""
     x = expression_latex(rows.variable)
     lines = []
     for row in rows.rows:

@@ -23,7 +23,7 @@ _WORDS = {"<=": "≤", ">=": "≥"}
 _WIDTH, _LABEL, _VALUE = 110, 20, 40
 
 
-class _UnicodePrinter(StrPrinter):  # type: ignore[misc]
+class _UnicodePrinter(StrPrinter):  # type: ignore[misc]  # SymPy has no types, so its classes are Any
     """SymPy's one-line printer with π, √, ∞, Greek letters, raised integers and a dot for products."""
 
     def _print_Pi(self, expr: Any) -> str:
@@ -107,11 +107,11 @@ def analysis_text(analysis: Analysis) -> str:
     activation = analysis.activation
     lines = [activation.name + (f"  ({activation.source})" if activation.source else "")]
     x = str(analysis.pieces.variable)
-    lines += ["", *_function(f"f({x})", table(analysis.formula, as_defined=True), analysis, ())]
+    lines += ["", *function_lines(f"f({x})", table(analysis.formula, as_defined=True), analysis, ())]
     slopes = table(analysis.formula_derivative, analysis.formula_kinks)
-    lines += ["", *_function(f"f'({x})", slopes, analysis, analysis.formula_kinks)]
+    lines += ["", *function_lines(f"f'({x})", slopes, analysis, analysis.formula_kinks)]
     curvatures = table(analysis.formula_second_derivative)
-    lines += ["", *_function(f"f''({x})", curvatures, analysis, ())]
+    lines += ["", *function_lines(f"f''({x})", curvatures, analysis, ())]
     lines += [f"    {note}" for note in dirac_notes(analysis.formula_kinks)]
     values = card.heading(analysis, TEXT)
     if values:
@@ -183,7 +183,8 @@ def _short(value: Expr) -> Expr:
     return value.evalf(12) if value.is_number and value.is_finite and sympy.count_ops(value) > 8 else value
 
 
-def _function(left: str, rows: Table, analysis: Analysis, kinks: tuple[Kink, ...]) -> list[str]:
+def function_lines(left: str, rows: Table, analysis: Analysis, kinks: tuple[Kink, ...]) -> list[str]:
+    """A function behind a brace, a row a line; the rows of these kinks say by which policy they were chosen."""
     forms = [expression_text(row.expr) for row in rows.rows]
     width = max(len(form) for form in forms)
     chosen = {kink.at: policy_text(kink, analysis) for kink in kinks}

@@ -5,8 +5,10 @@ radius does not say how the exact value rounds, the point goes to balls (`Expect
 counted, never passed. A run whose errors are all inside the constant part of the bound breaks no law; the others,
 and the surroundings of breakpoints, are held to the same laws as in `check`.
 
-One binade of one sign (2**23 patterns) is one piece of work. Pieces are independent, so they run in processes of
-their own, and what is done is kept in a partial record: the same call continues it.
+One binade of one sign (2**23 patterns) is one piece of work: a tenth of a second or more, and a few kilobytes to
+send. What comes out depends on nothing but the trial and the binade, so pieces run anywhere, in any order - in
+processes of their own, or where an executor takes them - and again where a worker was lost. What is done is kept in a
+partial record: the same call continues it.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import json
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from concurrent.futures import Executor
+from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,7 +33,7 @@ import numpy.typing as npt
 from relusym.activation import Activation, Number, exact, parameter_values
 from relusym.errors import InvalidRequest
 from relusym.floats import FORMATS, Array, from_bits, to_bits, ulp
-from relusym.judge.expectations import Expectation, expectation, quantities_of
+from relusym.judge.expectations import expectations, quantities_of
 from relusym.judge.laws import CallFailed, Subject, canonical_bits, kind_of_result, pointwise, simplicity, standard
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of, installed_versions
@@ -61,6 +66,12 @@ SHARP = 2.0**-12
 WORST = 5
 """How many worst inputs are kept, each of another binade."""
 
+ORDINARY = (0, *(sign | power << 23 for sign in (0, 1 << 31) for power in range(127 - 8, 127 + 9)))
+"""Zero, which tells whether subnormal inputs are taken for it, and powers of two, which tell a tail from everything."""
+
+TOGETHER = 256
+"""So many inputs at least are called with where a finding is looked at again."""
+
 SAVE_EVERY = 1.0
 """Seconds between two savings of the partial record."""
 
@@ -71,7 +82,10 @@ class Trial:
 
     `parameters` are exact values by name, `kernel` says what it is and `kernel_sha256` is of its text, if it has
     one. Finite inputs larger than `within` are judged for finiteness alone. `stride` n takes one block of 32,768
-    patterns in n, at least one in each binade of each sign, and those that hold a breakpoint.
+    patterns in n, at least one in each binade of each sign, and those that hold a breakpoint. Without `strict` a
+    kernel may flush subnormal results to zero, and derivatives may swallow NaN: the record counts such inputs as
+    policies, and their errors among the wrong roundings only. `packages` are what else takes part in the kernel, a
+    framework say. `subgradient` is a policy at kinks, or "any": every value between the one-sided limits is right.
     """
 
     activation: Activation
@@ -84,6 +98,8 @@ class Trial:
     kernel: str = ""
     kernel_sha256: str | None = None
     stride: int = 1
+    strict: bool = True
+    packages: tuple[str, ...] = ()
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -101,25 +117,49 @@ class Trial:
             "bound": str(self.bound),
             "within": None if self.within is None else hex_of(self.within),
             "stride": self.stride,
-            "versions": installed_versions(),
+            **({} if self.strict else {"strict": False}),
+            "versions": installed_versions(*self.packages),
         }
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """The laws whose breaches are reported and not judged."""
+        (quantity,) = quantities_of(self.computes, self.activation)
+        return frozenset() if self.strict else quantity.policies
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many inputs.
+
+    `tested` inputs, of which `wrong` are certainly not correctly rounded and `over_one` off by more than an ulp.
+    For `undecided` ones it is open to which side the exact value rounds; their error is known all the same.
+    `unjudged` ones have no certified value, or lie beyond `within`: of them only a finite result is asked.
+    `balls` went to ball arithmetic one by one.
+    """
+
+    tested: int = 0
+    wrong: int = 0
+    over_one: int = 0
+    undecided: int = 0
+    unjudged: int = 0
+    balls: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdict on one binade of one sign; `broken` has (law, how often, simplest pattern)."""
+    """The verdict on one binade of one sign; `broken` has (law, how often, and the simplest, first, last pattern)."""
 
     binade: int
-    tested: int
-    wrong: int
-    over_one: int
-    undecided: int
-    unjudged: int
-    balls: int
+    counts: Counts
     max_ulp: float
     upper: float
     worst: int | None
-    broken: tuple[tuple[str, int, int], ...]
+    broken: tuple[tuple[str, int, tuple[int, int, int]], ...]
     digest: str
     seconds: float
     kernel_seconds: float
@@ -129,27 +169,20 @@ class Outcome:
 class SweepRecord:
     """What an exhaustive run found out.
 
-    `tested` inputs, of which `wrong` are certainly not correctly rounded and `over_one` off by more than an ulp.
-    For `undecided` ones it is open to which side the exact value rounds; their error is known all the same.
-    `unjudged` ones have no certified value, or lie beyond `within`: of them only a finite result is asked.
-    `balls` went to ball arithmetic one by one. `max_ulp` is the largest error, at `worst_inputs[0]`, and no error
-    among the judged inputs is larger than `max_ulp_upper`. `digest` is a SHA-256 over those of the 512 binades in
-    pattern order, each over the results of its inputs in pattern order, little-endian, NaNs made one.
-    `seconds` are those of the run that finished the record, `kernel_seconds` those of the kernel in all
-    processes together.
+    `max_ulp` is the largest error, at `worst_inputs[0]`, and no error among the judged inputs is larger than
+    `max_ulp_upper`. `policies` says, by law, what a kernel does that its trial reports and does not judge. `digest`
+    is a SHA-256 over those of the 512 binades in pattern order, each over the results of its inputs in pattern
+    order, little-endian, NaNs made one. `seconds` are those of the run that finished the record, `kernel_seconds`
+    those of the kernel in all processes together.
     """
 
     identity: Mapping[str, Any]
-    tested: int
-    wrong: int
-    over_one: int
-    undecided: int
-    unjudged: int
-    balls: int
+    counts: Counts
     max_ulp: float
     max_ulp_upper: float
     worst_inputs: tuple[tuple[str, float], ...]
     findings: tuple[Finding, ...]
+    policies: Mapping[str, str]
     digest: str
     digests: tuple[str, ...]
     seconds: float
@@ -167,16 +200,12 @@ class SweepRecord:
             "schema": 1,
             **self.identity,
             "passed": self.passed,
-            "tested": self.tested,
-            "wrong": self.wrong,
-            "over_one": self.over_one,
-            "undecided": self.undecided,
-            "unjudged": self.unjudged,
-            "balls": self.balls,
+            **asdict(self.counts),
             "max_ulp": hex_of(self.max_ulp),
             "max_ulp_upper": hex_of(self.max_ulp_upper),
             "worst_inputs": [{"input": x, "ulps": hex_of(error)} for x, error in self.worst_inputs],
             "findings": [{**asdict(finding), "ulps": hex_of(finding.ulps)} for finding in self.findings],
+            **({"policies": dict(self.policies)} if self.policies else {}),
             "digest": self.digest,
             "digests": list(self.digests),
             "seconds": round(self.seconds, 1),
@@ -185,13 +214,20 @@ class SweepRecord:
         }
 
 
-def exhaust(trial: Trial, *, jobs: int | None = None, partial: Path | None = None) -> SweepRecord:
+def exhaust(
+    trial: Trial, *, jobs: int | None = None, partial: Path | None = None, executor: Executor | None = None
+) -> SweepRecord:
     """Judge the kernel at every input (of the stride) and return the record.
 
-    `partial` names a file in which finished binades are kept, so that the same call continues after an
-    interruption; it stays until the caller has the record in safety, and removes it. Raises `InvalidRequest`
-    where the file belongs to something else, for quantities other than forward, derivative and
-    second-derivative, and where the kernel raises or does not return a float32 array of its input's shape.
+    The work is done in `jobs` processes, one a core by default, or by `executor`, any of `concurrent.futures` or with
+    its interface (`Client.get_executor()` of a Dask cluster): the record is the same but for the seconds. Threads gain
+    nothing, for ball arithmetic has settings of the whole process. `partial` names a file in which finished binades
+    are kept, so that the same call continues after an interruption; it stays until the caller has the record in
+    safety, and removes it.
+
+    Raises `InvalidRequest` where the file belongs to something else, for quantities other than forward, derivative
+    and second-derivative, and where the kernel raises or does not return a float32 array of its input's shape;
+    `Missing` where workers are lost. What was done before is in the file.
     """
     if trial.computes not in QUANTITIES:
         raise InvalidRequest(
@@ -219,6 +255,7 @@ def exhaust(trial: Trial, *, jobs: int | None = None, partial: Path | None = Non
             name=lambda work: f"{trial.activation.name} {trial.computes}, {_binade_text(work[1])}",
             jobs=jobs,
             seen=keep,
+            executor=executor,
         )
     finally:
         if partial:
@@ -240,6 +277,7 @@ def differences(record: SweepRecord | Mapping[str, Any], other: SweepRecord | Ma
             "undecided",
             "unjudged",
             "max_ulp",
+            "policies",
             "digest",
         )
         if one.get(key) != two.get(key)
@@ -266,6 +304,7 @@ _SAME = (
     "bound",
     "within",
     "stride",
+    "strict",
 )
 """Keys of two records that must agree before their results can be compared."""
 
@@ -273,9 +312,9 @@ _SAME = (
 def not_comparable(trial: Trial, record: Mapping[str, Any]) -> list[str]:
     """What tells this trial from the one of the record; the versions may differ, the kernel's text may not."""
     return [
-        f"{key}: {trial.identity[key]} here, {record.get(key)} there"
+        f"{key}: {trial.identity.get(key)} here, {record.get(key)} there"
         for key in (*_SAME, "kernel_sha256")
-        if trial.identity[key] != record.get(key)
+        if trial.identity.get(key) != record.get(key)
     ]
 
 
@@ -287,20 +326,25 @@ def _read_partial(path: Path, trial: Trial) -> dict[int, Outcome]:
         return {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        identity, outcomes = document["identity"], document["outcomes"]
+        identity, outcomes = document["identity"], [_outcome(entry) for entry in document["outcomes"]]
     except (ValueError, KeyError, TypeError):
-        raise InvalidRequest(f"{path} is not the partial record of a sweep; move it away") from None
+        raise InvalidRequest(f"{path} is not the partial record of a sweep by this version; move it away") from None
     mine = json.loads(json.dumps(trial.identity))
-    other = [key for key in mine if mine[key] != identity.get(key)]
+    other = [key for key in {**mine, **identity} if mine.get(key) != identity.get(key)]
     if other:
-        shown = ", ".join(f"{key} {identity.get(key)!r} there, {mine[key]!r} here" for key in other[:2])
+        shown = ", ".join(f"{key} {identity.get(key)!r} there, {mine.get(key)!r} here" for key in other[:2])
         raise InvalidRequest(f"{path} was begun for something else ({shown}); remove it to begin anew")
-    return {entry["binade"]: _outcome(entry) for entry in outcomes}
+    return {outcome.binade: outcome for outcome in outcomes}
 
 
 def _outcome(entry: dict[str, Any]) -> Outcome:
-    numbers = {key: float.fromhex(entry[key]) for key in ("max_ulp", "upper")}
-    return Outcome(**{**entry, **numbers, "broken": tuple((kind, n, at) for kind, n, at in entry["broken"])})
+    read = {
+        "counts": Counts(**entry["counts"]),
+        "max_ulp": float.fromhex(entry["max_ulp"]),
+        "upper": float.fromhex(entry["upper"]),
+        "broken": tuple((kind, count, tuple(places)) for kind, count, places in entry["broken"]),
+    }
+    return Outcome(**{**entry, **read})
 
 
 def _write_partial(path: Path, trial: Trial, done: Mapping[int, Outcome]) -> None:
@@ -319,23 +363,20 @@ def _write_partial(path: Path, trial: Trial, done: Mapping[int, Outcome]) -> Non
 
 def _record(trial: Trial, outcomes: Sequence[Outcome], seconds: float) -> SweepRecord:
     worst = sorted((o for o in outcomes if o.worst is not None), key=lambda o: (-o.max_ulp, o.binade))[:WORST]
-    broken: dict[str, list[tuple[int, int]]] = {}
+    broken: dict[str, list[tuple[int, tuple[int, int, int]]]] = {}
     for outcome in outcomes:
-        for kind, count, pattern in outcome.broken:
-            broken.setdefault(kind, []).append((count, pattern))
+        for kind, count, places in outcome.broken:
+            broken.setdefault(kind, []).append((count, places))
     digests = tuple(outcome.digest for outcome in outcomes)
+    shown = {kind: _finding(trial, kind, broken[kind]) for kind in MEANINGS if kind in broken}
     return SweepRecord(
         identity=trial.identity,
-        tested=sum(o.tested for o in outcomes),
-        wrong=sum(o.wrong for o in outcomes),
-        over_one=sum(o.over_one for o in outcomes),
-        undecided=sum(o.undecided for o in outcomes),
-        unjudged=sum(o.unjudged for o in outcomes),
-        balls=sum(o.balls for o in outcomes),
+        counts=reduce(Counts.plus, (outcome.counts for outcome in outcomes)),
         max_ulp=worst[0].max_ulp if worst else 0.0,
         max_ulp_upper=max(o.upper for o in outcomes),
         worst_inputs=tuple((_hex_input(o.worst), o.max_ulp) for o in worst if o.worst is not None),
-        findings=tuple(_finding(trial, kind, broken[kind]) for kind in MEANINGS if kind in broken),
+        findings=tuple(finding for kind, finding in shown.items() if kind not in trial.policies),
+        policies={kind: str(finding) for kind, finding in shown.items() if kind in trial.policies},
         digest=hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest(),
         digests=digests,
         seconds=seconds,
@@ -344,20 +385,23 @@ def _record(trial: Trial, outcomes: Sequence[Outcome], seconds: float) -> SweepR
     )
 
 
-def _finding(trial: Trial, kind: str, seen: Sequence[tuple[int, int]]) -> Finding:
-    """The simplest input of all binades, and a simpler one still where that shows the same."""
+def _finding(trial: Trial, kind: str, seen: Sequence[tuple[int, tuple[int, int, int]]]) -> Finding:
+    """The simplest input of all binades, or a simpler one still where that shows the same, and what is wrong there."""
     count = sum(times for times, _ in seen)
-    x = from_bits(np.array([pattern for _, pattern in seen], dtype=np.uint32), FORM)
-    at = x[np.argmin(simplicity(x))][None]
-    judge = _judge(trial)
-    over = Sweep(judge.subject, 0, judge.expected, trial.bound, trial.within)
-    with np.errstate(all="ignore"):
-        shown = sweep(over, at, None).findings
-    for finding in shown:
+    patterns = np.unique(np.array([*ORDINARY, *(at for _, places in seen for at in places)], dtype=np.uint32))
+    # Many at once, as in the sweep: vectorised code may be wrong where what it does with a few inputs is not.
+    x = np.resize(from_bits(patterns, FORM), max(patterns.size, TOGETHER))
+    with _ONE_AT_A_TIME, np.errstate(all="ignore"):
+        judge = _judge(trial)
+        over = Sweep(
+            judge.subject, 0, judge.expected, trial.bound, trial.within, other=judge.other, reported=trial.policies
+        )
+        found = sweep(over, x, None)
+    for finding in (*found.findings, *found.reported):
         if finding.kind == kind:
             return replace(finding, count=count)
-    here = hex_of(at[0])
-    message = f"{MEANINGS[kind]} at x = {here}, but not when called with this input alone"
+    here = hex_of(x[np.argmin(simplicity(x))])
+    message = f"{MEANINGS[kind]} at x = {here}, but not when called with a few inputs alone"
     return Finding(kind=kind, input=here, got="", expected="", ulps=0.0, message=message, count=count)
 
 
@@ -378,13 +422,18 @@ def _binade_text(binade: int) -> str:
 # --- one binade ---
 
 
+_ONE_AT_A_TIME = Lock()
+"""The precision of ball arithmetic is a setting of the process, and a judge has arrays to work in: no two threads."""
+
+
 def judge_binade(work: tuple[Trial, int]) -> Outcome:
-    """The verdict on one binade of one sign."""
+    """The verdict on one binade of one sign, the same whatever was judged before."""
     trial, binade = work
-    judge = _judge(trial)
-    begun = time.process_time()
-    tally = _Tally()
-    with np.errstate(all="ignore"):
+    with _ONE_AT_A_TIME, np.errstate(all="ignore"):
+        judge = _judge(trial)
+        judge.cover.begin()
+        tally = _Tally()
+        begun = time.process_time()
         for number in judge.blocks(binade):
             try:
                 judge.block(number, tally)
@@ -392,22 +441,7 @@ def judge_binade(work: tuple[Trial, int]) -> Outcome:
                 raise InvalidRequest(
                     f"{trial.activation.name} {trial.computes}: the kernel cannot be swept: {failure.finding.message}"
                 ) from None
-    return Outcome(
-        binade=binade,
-        tested=tally.tested,
-        wrong=tally.wrong,
-        over_one=tally.over_one,
-        undecided=tally.undecided,
-        unjudged=tally.unjudged,
-        balls=tally.balls,
-        max_ulp=tally.max_ulp,
-        upper=tally.upper,
-        worst=tally.worst,
-        broken=tuple((kind, count, pattern) for kind, (count, pattern) in sorted(tally.broken.items())),
-        digest=tally.digest.hexdigest(),
-        seconds=time.process_time() - begun,
-        kernel_seconds=tally.kernel_seconds,
-    )
+        return tally.outcome(binade, time.process_time() - begun)
 
 
 @lru_cache(maxsize=1)
@@ -419,16 +453,11 @@ def _judge(trial: Trial) -> _Judge:
 class _Tally:
     """What was counted so far."""
 
-    tested: int = 0
-    wrong: int = 0
-    over_one: int = 0
-    undecided: int = 0
-    unjudged: int = 0
-    balls: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     max_ulp: float = 0.0
     upper: float = 0.0
     worst: int | None = None
-    broken: dict[str, tuple[int, int]] = field(default_factory=dict)
+    broken: dict[str, tuple[int, tuple[int, int, int]]] = field(default_factory=dict)
     digest: Any = field(default_factory=hashlib.sha256)
     kernel_seconds: float = 0.0
 
@@ -439,12 +468,29 @@ class _Tally:
             self.max_ulp, self.worst = ulps, pattern
 
     def breaks(self, kind: str, patterns: Array) -> None:
-        """A law is broken at these patterns."""
-        keys = simplicity(from_bits(patterns, FORM))
-        count, simplest = self.broken.get(kind, (0, int(patterns[np.argmin(keys)])))
-        pair = np.array([simplest, patterns[np.argmin(keys)]], dtype=np.uint32)
-        best = int(pair[np.argmin(simplicity(from_bits(pair, FORM)))])
-        self.broken[kind] = (count + patterns.size, best)
+        """A law is broken at these patterns of one binade."""
+        first, last = int(patterns.min()), int(patterns.max())
+        few = patterns
+        if 0 < first >> 23 & 255 < 255:  # of normal numbers the simplest has the most zeros at its end
+            few = patterns[[np.argmax(patterns & (~patterns + np.uint32(1)))]]
+        count, (simplest, least, greatest) = self.broken.get(kind, (0, (int(few[0]), first, last)))
+        few = np.append(np.array([simplest], dtype=np.uint32), few)
+        simplest = int(few[np.argmin(simplicity(from_bits(few, FORM)))])
+        self.broken[kind] = (count + patterns.size, (simplest, min(least, first), max(greatest, last)))
+
+    def outcome(self, binade: int, seconds: float) -> Outcome:
+        """All of it, as the verdict on a binade."""
+        return Outcome(
+            binade=binade,
+            counts=Counts(**self.counts),
+            max_ulp=self.max_ulp,
+            upper=self.upper,
+            worst=self.worst,
+            broken=tuple((kind, count, places) for kind, (count, places) in sorted(self.broken.items())),
+            digest=self.digest.hexdigest(),
+            seconds=seconds,
+            kernel_seconds=self.kernel_seconds,
+        )
 
 
 class _Judge:
@@ -455,8 +501,8 @@ class _Judge:
         self.trial = trial
         self.subject = Subject(trial.make(), takes_gradient=False, outputs=1)
         parameters = dict(trial.parameters)
-        self.expected: Expectation = expectation(
-            trial.activation, quantity, parameters=parameters, subgradient=trial.subgradient
+        self.expected, self.other = expectations(
+            trial.activation, quantity, parameters=parameters, subgradient=trial.subgradient, strict=trial.strict
         )
         self.cover: Cover = segments_of(trial.activation, quantity.order, parameters)
         near = self.expected.breakpoints(FORM)
@@ -483,14 +529,14 @@ class _Judge:
         tally.kernel_seconds += time.process_time() - begun
         some_nan = bool(np.isnan(got).any())
         tally.digest.update((canonical_bits(got) if some_nan else to_bits(got)).astype("<u4", copy=False))
-        tally.tested += BLOCK
+        tally.counts["tested"] += BLOCK
         self._left = MOST_BALLS
         within = self.trial.within
         if start >> 23 & 255 == 255:
             if start & 0x7FFFFF == 0 or not np.isnan(got).all():
                 self._not_finite(start, got, tally)
         elif within is not None and abs(float_of(start)) >= within:
-            tally.unjudged += BLOCK
+            tally.counts["unjudged"] += BLOCK
             self._unknown(start, got, np.zeros(BLOCK, dtype=bool), tally)
         else:
             self._finite(number, got, tally)
@@ -501,18 +547,22 @@ class _Judge:
         for group in _grouped(block.segments):
             first = group[0].start - start
             part = got[first : first + len(group) * group[0].size]
-            if number in self.broken_up or not self._calm(group, part, tally):
+            if number in self.broken_up or not self._quickly(group, part, tally):
                 self._held_to_laws(group, part, tally)
         for place, size in block.open:
             part = got[place - start : place - start + size]
             asked = np.zeros(size, dtype=bool)
             asked[:: max(size // SAMPLE, 1) if block.hopeless else 1] = True
-            tally.unjudged += size - self._unknown(place, part, asked, tally)
+            tally.counts["unjudged"] += size - self._unknown(place, part, asked, tally)
 
     # --- the quick way ---
 
-    def _calm(self, group: Sequence[Segment], got: Array, tally: _Tally) -> bool:
-        """Judge a run all of whose errors are inside the bound; False, with nothing counted, for any other."""
+    def _quickly(self, group: Sequence[Segment], got: Array, tally: _Tally) -> bool:
+        """Judge a run by its polynomials alone; False, with nothing counted, where the laws have to be asked.
+
+        All errors are inside the constant part of the bound, or what else there is has but one name: the exact
+        values are far from 0 and no subnormal numbers.
+        """
         first = group[0]
         constant = _constant(first) if len(group) == 1 else None
         if constant is not None and np.all(got == constant):
@@ -533,27 +583,71 @@ class _Judge:
         top = float(errors.max())
         upper = (top + radius) / unit * (1 + 2.0**-40)
         limit = self.trial.bound.constant
-        if not upper <= limit:
-            return False
         # From an error of an ulp on, a small result might have the wrong sign.
-        if upper >= 1 and any(
+        if not upper < 1 and any(
             _smallest(s) <= (limit + 1) * spacing for s, spacing in zip(group, spacings, strict=True)
         ):
             return False
         flat, half = errors.reshape(-1), unit / 2
+        if not upper <= limit:
+            last = first.start + got.size - 1
+            plain = first.start >> 23 & 255 and all(_smallest(s) > FORM.smallest_normal for s in group)
+            if not plain or (self.trial.within is not None and abs(float_of(last)) > self.trial.within):
+                return False
+            self._broken_laws(group, got, values.reshape(-1), flat, unit / spacings, unit, tally)
+            top = float(flat.max())
+            upper = (top + radius) / unit * (1 + 2.0**-40)
         mask = self._mask[: got.size]
         if constant is not None:
-            tally.wrong += int(np.count_nonzero(np.not_equal(got, constant, out=mask)))
+            tally.counts["wrong"] += int(np.count_nonzero(np.not_equal(got, constant, out=mask)))
         elif top >= half - radius:
-            tally.wrong += int(np.count_nonzero(np.greater(flat, half + radius, out=mask)))
+            tally.counts["wrong"] += int(np.count_nonzero(np.greater(flat, half + radius, out=mask)))
             close = np.flatnonzero(np.greater_equal(flat, half - radius, out=mask))
             close = close[flat[close] <= half + radius]
             if close.size:
                 self._rounding(group, got, values.reshape(-1), close, tally)
         if top > unit:
-            tally.over_one += int(np.count_nonzero(np.greater(flat, unit, out=mask)))
+            tally.counts["over_one"] += int(np.count_nonzero(np.greater(flat, unit, out=mask)))
         tally.error(top / unit, upper, first.start + (int(flat.argmax()) if top / unit > tally.max_ulp else 0))
         return True
+
+    def _broken_laws(
+        self,
+        group: Sequence[Segment],
+        got: Array,
+        values: Floats,
+        errors: Floats,
+        scales: Floats,
+        unit: float,
+        tally: _Tally,
+    ) -> None:
+        """The laws of `pointwise` where values are ordinary numbers; errors of infinite results and NaN are set."""
+        bound, size = self.trial.bound, group[0].size
+        far = np.flatnonzero(~(errors <= bound.constant * unit))
+        results, exact = got[far].astype(np.float64), values[far]
+        infinite = np.isinf(results)
+        if infinite.any():
+            top = np.copysign(2.0 ** (FORM.max_exponent + 1), results[infinite])
+            errors[far[infinite]] = np.abs(top - exact[infinite]) * scales[far[infinite] // size]
+        missing = np.isnan(results)
+        errors[far[missing]] = math.inf
+        condition = np.zeros(far.size)
+        if bound.per_condition:
+            x, slopes = inputs_of(group[0].start, got.size)[far], np.concatenate([slope(s) for s in group])[far]
+            condition = np.abs(x * slopes / exact)
+        wrong = errors[far] > bound.allowed(condition) * unit
+        excused = np.abs(exact) * scales[far // size] <= bound.per_condition * condition * unit
+        left = np.ones(far.size, dtype=bool)
+        for kind, mask in (
+            ("nan", missing),
+            ("overflow", infinite & wrong),
+            ("sign", (results * exact < 0) & ~excused),
+            ("accuracy", wrong),
+        ):
+            here = mask & left
+            left &= ~mask
+            if here.any():
+                tally.breaks(kind, (far[here] + group[0].start).astype(np.uint32))
 
     def _correct(self, segment: Segment, constant: np.float32, tally: _Tally) -> None:
         """All exact values round to one float, and the kernel gives it everywhere."""
@@ -574,8 +668,8 @@ class _Judge:
             open_ = np.flatnonzero(np.isnan(rounded))[: self._left]
             if open_.size:
                 rounded[open_] = self._balls(x[open_], tally).value
-            tally.undecided += int(np.count_nonzero(np.isnan(rounded)))
-            tally.wrong += int(np.count_nonzero((rounded != got[here]) & ~np.isnan(rounded)))
+            tally.counts["undecided"] += int(np.count_nonzero(np.isnan(rounded)))
+            tally.counts["wrong"] += int(np.count_nonzero((rounded != got[here]) & ~np.isnan(rounded)))
 
     def _settled(self, segment: Segment, x: Array, values: Floats) -> Floats:
         """The correctly rounded value where the polynomial alone tells it, next to a tie; else NaN."""
@@ -604,7 +698,7 @@ class _Judge:
     def _balls(self, x: Array, tally: _Tally) -> Reference:
         """The reference at single points; NaN where it is undecided."""
         self._left = max(self._left - x.size, 0)
-        tally.balls += x.size
+        tally.counts["balls"] += x.size
         return self.expected.at(x)
 
     # --- the laws ---
@@ -643,8 +737,8 @@ class _Judge:
             value[at], offset[at], condition[at] = found.value[sure], found.offset[sure], found.condition[sure]
             rounds[at] = judged[at] = True
             radius[at] = 0.0
-        tally.undecided += int(np.count_nonzero(~rounds & judged))
-        tally.unjudged += int(np.count_nonzero(~judged))
+        tally.counts["undecided"] += int(np.count_nonzero(~rounds & judged))
+        tally.counts["unjudged"] += int(np.count_nonzero(~judged))
         reference = Reference(value, offset, np.where(np.isnan(condition), 0.0, condition), np.flatnonzero(~judged))
         self._count(start, x, got, reference, judged, rounds, radius / spacing, tally)
 
@@ -688,18 +782,41 @@ class _Judge:
             trusted=~(np.abs(x.astype(np.float64)) > within),
             at_breakpoint=self.expected.at_breakpoint(x),
             gradient=None,
+            other=None if self.other is None else self._other(x, reference.value),
+            reported=self.trial.policies,
         )
         broken, error, _ = pointwise(x, got, held_to)
+        if patterns[0] >> 23 & 255 == 0:
+            # Zero, which tells whether subnormal inputs are taken for it, is in one block alone.
+            for kind in ("sign", "accuracy"):
+                read_as_zero = broken[kind] & (got == self._at_zero)
+                broken["subnormal"], broken[kind] = broken["subnormal"] | read_as_zero, broken[kind] & ~read_as_zero
+                error = np.where(read_as_zero & ("subnormal" in self.trial.policies), 0.0, error)
         for kind, mask in broken.items():
             if mask.any():
                 tally.breaks(kind, patterns[mask].astype(np.uint32))
         both_nan = np.isnan(got) & np.isnan(reference.value)
-        tally.wrong += int(np.count_nonzero(rounds & held_to.trusted & (got != reference.value) & ~both_nan))
-        tally.over_one += int(np.count_nonzero(error > 1))
+        tally.counts["wrong"] += int(np.count_nonzero(rounds & held_to.trusted & (got != reference.value) & ~both_nan))
+        tally.counts["over_one"] += int(np.count_nonzero(error > 1))
         worst = int(np.argmax(error))
         upper = float(np.max(np.where(error > 0, error + radius, 0.0))) * (1 + 2.0**-40)
         tally.error(float(error[worst]), upper, int(patterns[worst]))
         return int(np.count_nonzero(judged))
+
+    @cached_property
+    def _at_zero(self) -> np.float32:
+        """What the kernel makes of zero."""
+        found: np.float32 = kind_of_result(self.subject, np.zeros(BLOCK, dtype=np.float32), None)[0][0]
+        return found
+
+    def _other(self, x: Array, value: Array) -> Array:
+        """The other end of what is right: another number than the value at breakpoints only."""
+        assert self.other is not None
+        at = self.expected.at_breakpoint(x)
+        found = value.copy()
+        if at.any():
+            found[at] = self.other.at(x[at]).value
+        return found
 
 
 def _constant(segment: Segment) -> np.float32 | None:

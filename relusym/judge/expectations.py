@@ -52,6 +52,11 @@ class Quantity:
         """Whether the contract fixes the value at ±inf: it does for f and f', not for higher derivatives."""
         return self.parameter is None and self.order < 2
 
+    @property
+    def policies(self) -> frozenset[str]:
+        """Kinds of errors that are a kernel's policy, reported and no findings, unless it is judged strictly."""
+        return frozenset({"subnormal"} if self.name == "forward" else {"subnormal", "nan-swallowed"})
+
 
 QUANTITIES: dict[str, tuple[Quantity, ...]] = {
     "forward": (Quantity("forward"),),
@@ -202,6 +207,28 @@ def expectation(
     values = tuple(parameter_values(activation, parameters).items())
     policy = tuple(subgradient.items()) if isinstance(subgradient, Mapping) else subgradient
     return _expectation(activation, quantity, values, policy, work)
+
+
+def expectations(
+    activation: Activation,
+    quantity: Quantity,
+    *,
+    parameters: Mapping[str, Number] | None = None,
+    subgradient: Policy = "least-norm",
+    strict: bool = True,
+    work: str = "",
+) -> tuple[Expectation, Expectation | None]:
+    """The expectation, and where all values up to another one are right at breakpoints, that with the other ones.
+
+    So it is with the policy "any", and with second derivatives that are not judged strictly: no convention fixes them
+    where the first derivative jumps.
+    """
+    free = subgradient == "any" or (quantity.order == 2 and not strict)
+    one, other = (
+        expectation(activation, quantity, parameters=parameters, subgradient=side, work=work)
+        for side in (("left", "right") if free else (subgradient, subgradient))
+    )
+    return one, None if one.stated == other.stated else other
 
 
 @lru_cache(maxsize=64)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,11 @@ import numpy.typing as npt
 from relusym.floats import Array, Format, format_of, from_bits, to_bits, ulp
 from relusym.judge.addends import parted
 from relusym.judge.metrics import Bound, error_in_ulps, exact_value
-from relusym.judge.reports import Finding, hex_of
+from relusym.judge.reports import Finding
 from relusym.rounding import Reference
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-
-LONGEST_TAIL = 67
-"""Lengths 0 to this are tried one by one: whatever the vector width, body and tail both occur."""
 
 
 class CallFailed(Exception):
@@ -78,7 +74,8 @@ class Standard:
 
     `known` says where the expectation is settled, and `trusted` where accuracy is asked for; elsewhere a
     finite input must not give NaN, nor infinity for a finite value. `allowed` counts ulps of the expected
-    value; by `excused` ulps a result may lie beyond zero, for conditioning explains a change of sign.
+    value; by `excused` ulps a result may lie beyond zero, for conditioning explains a change of sign. At breakpoints
+    everything from the value to `other` is right. Errors of the kinds in `reported` are no matter of accuracy.
     """
 
     reference: Reference
@@ -87,6 +84,8 @@ class Standard:
     at_breakpoint: Bools
     allowed: Floats
     excused: Floats
+    other: Array | None = None
+    reported: frozenset[str] = frozenset()
 
 
 def standard(
@@ -97,6 +96,8 @@ def standard(
     trusted: Bools,
     at_breakpoint: Bools,
     gradient: Array | None,
+    other: Array | None = None,
+    reported: frozenset[str] = frozenset(),
 ) -> Standard:
     """The bound at each input.
 
@@ -116,13 +117,14 @@ def standard(
             spacing = form.smallest_subnormal * times / ulp(reference.value)
             floor = np.where(below & np.isfinite(spacing), bound.allowed(inner) * spacing, 0.0)
         allowed, excused = allowed + floor, excused + floor
-    return Standard(reference, known, trusted, at_breakpoint, allowed, excused)
+    return Standard(reference, known, trusted, at_breakpoint, allowed, excused, other, reported)
 
 
 def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools], Floats, Floats]:
     """Which inputs break which law (each input at most one), the errors in ulps, and error/allowed.
 
-    NaN inputs are always judged. Where the expectation is not settled or not trusted, errors count as 0.
+    NaN inputs are always judged. Where the expectation is not settled or not trusted, errors count as 0, and so do
+    those at kinks and of kinds that are reported only.
     """
     value, offset = held_to.reference.value, held_to.reference.offset
     known, allowed = held_to.known, held_to.allowed
@@ -140,27 +142,50 @@ def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools]
         # A result on the wrong side of zero is excused only where conditioning explains a change of sign.
         crossing = np.abs(wanted / ulp(value) + offset)
         excused = crossing <= held_to.excused
-        tiny = (np.abs(wanted) < format_of(value.dtype).smallest_normal) | (
-            np.abs(numbers) < format_of(value.dtype).smallest_normal
-        )
+        smallest = format_of(value.dtype).smallest_normal
+        tiny = np.abs(numbers) < smallest
+        read_as_zero = tiny & (results == _at_zero(numbers, results))
+        flushed = (results == 0) & (wanted != 0) & (tiny | (np.abs(wanted) < smallest))
+        chosen = held_to.at_breakpoint & _between(results, wanted, held_to.other)
+        wrong &= ~chosen
+        # Where it is only reported it is no matter of how much is allowed.
+        lenient = "subnormal" in held_to.reported
         broken = {
             "nan-swallowed": missing & ~np.isnan(results),
             "limit": infinite & known & (wrong | (np.isinf(wanted) & (results != wanted))),
             "nan": finite & np.isnan(results),
             "kink": trusted & held_to.at_breakpoint & wrong,
             "overflow": finite & np.isinf(results) & np.isfinite(wanted) & wrong,
-            "subnormal": trusted & wrong & (results == 0) & (wanted != 0) & tiny,
-            "sign": trusted & (results * np.sign(exact) < 0) & ~excused,
+            "subnormal": trusted & (flushed | read_as_zero) & ((error >= 1) if lenient else wrong),
+            "sign": trusted & (results * np.sign(exact) < 0) & ~excused & ~chosen,
             "accuracy": trusted & wrong,
         }
     taken = np.zeros(x.shape, dtype=bool)
     for kind, mask in broken.items():
         broken[kind] = mask & ~taken
         taken |= mask
-    judged = trusted | (infinite & known)
+    judged = (trusted | (infinite & known)) & ~chosen
+    # The distance to another choice at a kink says nothing about accuracy.
+    for kind in ("kink", *(held_to.reported & broken.keys())):
+        judged &= ~broken[kind]
     with np.errstate(all="ignore"):
         ratio = np.where(judged & (error > 0), error / allowed, 0.0)
     return broken, np.where(judged, error, 0.0), ratio
+
+
+def _at_zero(x: Floats, results: Floats) -> float:
+    """What the kernel makes of zero, if it is among the inputs; else NaN."""
+    zeros = np.flatnonzero(x == 0)
+    return float(results[zeros[0]]) if zeros.size else math.nan
+
+
+def _between(results: Floats, wanted: Floats, other: Array | None) -> Bools:
+    """Which results lie from the value wanted to the other one; none where there is no other."""
+    if other is None:
+        return np.zeros(results.shape, dtype=bool)
+    end = other.astype(np.float64)
+    inside: Bools = (results >= np.minimum(wanted, end)) & (results <= np.maximum(wanted, end))
+    return inside
 
 
 def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[Array, ...]:
@@ -176,39 +201,6 @@ def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[
                 _finding("shape", f"shape {x.shape} in, {result.shape} out", str(result.shape), str(x.shape))
             )
     return results
-
-
-def layout_findings(subject: Subject, x: Array, gradient: Array | None) -> list[Finding]:
-    """Bit-identical results for one element whatever surrounds it, and inputs left as they were.
-
-    `x` (a hundred inputs or more) is tried strided, reversed, unaligned, in two and three dimensions, in
-    Fortran order, as 0-d arrays, and at every length up to `LONGEST_TAIL`.
-    """
-    inputs = (x.copy(), None if gradient is None else gradient.copy())
-    try:
-        plain = tuple(np.array(result) for result in kind_of_result(subject, *inputs))
-    except CallFailed as failure:
-        return [failure.finding]
-    if _contents(inputs) != _contents((x, gradient)):
-        return [_finding("input-changed", "fn(x) changes its input")]
-    for name, layout, index in _layouts(x.size):
-        inputs = (layout(x), None if gradient is None else layout(gradient))
-        before = _contents(inputs)
-        try:
-            results = kind_of_result(subject, *inputs)
-        except CallFailed as failure:
-            return [_renamed(failure.finding, name)]
-        if before != _contents(inputs):
-            return [_finding("input-changed", f"fn({name}) changes its input")]
-        for result, whole in zip(results, plain, strict=True):
-            found = _first_difference(np.asarray(result), whole, x, index, name)
-            if found is not None:
-                return [found]
-    return []
-
-
-def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
-    return [array.tobytes() for array in arrays if array is not None]
 
 
 def canonical_bits(values: Array) -> Array:
@@ -250,71 +242,6 @@ def _trailing_zeros(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     lowest = values & -values
     zeros: npt.NDArray[np.int64] = np.round(np.log2(lowest.astype(np.float64))).astype(np.int64)
     return zeros
-
-
-def _layouts(size: int) -> Iterator[tuple[str, Callable[[Array], Array], Any]]:
-    """Name, layout, and which of the plain elements the laid out array holds (in its shape)."""
-    index = np.arange(size)
-    yield "x[::2]", lambda a: a[::2], index[::2]
-    yield "x[1:]", lambda a: a[1:], index[1:]
-    yield "x[::-1]", lambda a: a[::-1], index[::-1]
-    yield "x[::-3]", lambda a: a[::-3], index[::-3]
-    yield "an unaligned copy of x", _unaligned, index
-    rows = size // 12 * 12
-    grid = index[:rows].reshape(-1, 12)
-    yield "x.reshape(-1, 12)", lambda a: a[:rows].reshape(-1, 12), grid
-    yield "x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T
-    yield "np.asfortranarray(x.reshape(-1, 12))", lambda a: np.asfortranarray(a[:rows].reshape(-1, 12)), grid
-    yield "x.reshape(-1, 12)[1:, 3:8]", lambda a: a[:rows].reshape(-1, 12)[1:, 3:8], grid[1:, 3:8]
-    yield (
-        "x.reshape(-1, 3, 4).swapaxes(0, 2)",
-        lambda a: a[:rows].reshape(-1, 3, 4).swapaxes(0, 2),
-        (index[:rows].reshape(-1, 3, 4).swapaxes(0, 2)),
-    )
-    for length in range(min(LONGEST_TAIL, size) + 1):
-        yield f"x[:{length}]", partial(_first, count=length), index[:length]
-    for position in range(0, size, max(size // 8, 1)):
-        yield f"x[{position}].reshape(())", partial(_alone, at=position), index[position]
-
-
-def _first(values: Array, count: int) -> Array:
-    return values[:count].copy()
-
-
-def _alone(values: Array, at: int) -> Array:
-    # By a slice: values[at] is a NumPy scalar, which is no array.
-    single: Array = values[at : at + 1].reshape(()).copy()
-    return single
-
-
-def _unaligned(values: Array) -> Array:
-    buffer = np.zeros(values.nbytes + 1, dtype=np.uint8)
-    shifted = buffer[1:].view(values.dtype)
-    shifted[:] = values
-    return shifted
-
-
-def _first_difference(result: Array, whole: Array, x: Array, index: Any, name: str) -> Finding | None:
-    same = canonical_bits(result) == canonical_bits(whole[index])
-    if np.all(same):
-        return None
-    where = np.flatnonzero(~np.ravel(same))[0]
-    at = np.ravel(index)[where]
-    got, expected = hex_of(np.ravel(result)[where]), hex_of(whole[at])
-    return Finding(
-        kind="layout",
-        input=hex_of(x[at]),
-        got=got,
-        expected=expected,
-        ulps=0.0,
-        message=f"the element {hex_of(x[at])} gives {got} in {name}, but {expected} in x",
-        count=int(np.count_nonzero(~same)),
-    )
-
-
-def _renamed(finding: Finding, layout: str) -> Finding:
-    kind = "layout" if finding.kind == "exception" else finding.kind
-    return Finding(kind, "", finding.got, finding.expected, finding.ulps, f"fn({layout}): {finding.message}")
 
 
 def _finding(kind: str, message: str, got: str = "", expected: str = "") -> Finding:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-
-from relusym.floats import Format
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,8 @@ class Finding:
 
     `input`, `gradient`, `got` and `expected` are hex floats (or 'nan', 'inf'); `count` says at how many
     inputs the same kind of error was seen. Kinds: accuracy, kink, sign, nan, overflow, subnormal, limit,
-    nan-swallowed, layout, dtype, shape, input-changed, exception.
+    nan-swallowed, range, layout, dtype, shape, input-changed, exception. `defect` is one of the classes of
+    `diagnosis`, `where` over which inputs it extends, both in words.
     """
 
     kind: str
@@ -32,10 +31,29 @@ class Finding:
     message: str
     gradient: str | None = None
     count: int = 1
+    defect: str = "interface"
+    where: str = ""
 
     def __str__(self) -> str:
         many = f" ({self.count:,} inputs)" if self.count > 1 else ""
         return f"{self.kind}: {self.message}{many}"
+
+
+@dataclass(frozen=True)
+class KinkValue:
+    """What a kernel of f' returns at a kink: `got`, beside the Clarke interval [lower, upper].
+
+    Hex floats, but for `at`, which is exact; `x` is the float that equals it. `lower` and `upper` are None where
+    there is no such interval (f jumps), and `inside` then too. `chosen` is the value asked for.
+    """
+
+    at: str
+    x: str
+    got: str
+    chosen: str
+    lower: str | None
+    upper: str | None
+    inside: bool | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,9 @@ class Report:
 
     `max_ulp` is the largest error in ulps and `worst_input` where it occurs (a hex float), `max_ratio` the
     largest error divided by what was allowed there. `undecided` inputs have no certain reference and were not
-    judged; `unfaithful` counts errors of an ulp or more. `notes` record what is reported and not judged.
+    judged; `unfaithful` counts errors of an ulp or more. `framework` is the adapter through which it was called.
+    `policies` say what is reported and not judged, by subject, `kinks` what a derivative is at each kink; `notes`
+    are those of them that deserve to be read.
     """
 
     passed: bool
@@ -61,6 +81,9 @@ class Report:
     reproduce: str
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    framework: str = "numpy"
+    policies: Mapping[str, str] = field(default_factory=dict)
+    kinks: tuple[KinkValue, ...] = ()
 
     def __str__(self) -> str:
         inputs = f"{self.tested:,} inputs" + (", exhaustive" if self.exhaustive else "")
@@ -93,6 +116,9 @@ class Report:
             "unfaithful": self.unfaithful,
             "undecided": self.undecided,
             "reproduce": self.reproduce,
+            "framework": self.framework,
+            "policies": dict(self.policies),
+            "kinks": [asdict(kink) for kink in self.kinks],
             "notes": list(self.notes),
             "findings": [
                 {
@@ -104,6 +130,8 @@ class Report:
                     "ulps": _number(finding.ulps),
                     "count": finding.count,
                     "message": finding.message,
+                    "defect": finding.defect,
+                    "where": finding.where,
                 }
                 for finding in self.findings
             ],
@@ -120,20 +148,11 @@ def hex_of(value: Any) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}" if "." in mantissa else f"{mantissa}p{exponent}"
 
 
-def call_line(form: Format, x: str, gradient: str | None = None, addend: str | None = None, name: str = "fn") -> str:
-    """A line of Python that calls the kernel with this input again."""
-    dtype = "ml_dtypes.bfloat16" if form.name == "bfloat16" else f"np.{form.name}"
-    arrays = [
-        f"np.array([float.fromhex({value!r})], dtype={dtype})" for value in (gradient, x, addend) if value is not None
-    ]
-    return f"{name}({', '.join(arrays)})"
-
-
-@lru_cache(maxsize=1)
-def installed_versions() -> dict[str, str]:
-    """Versions of everything that takes part in a verdict."""
+@lru_cache(maxsize=16)
+def installed_versions(*others: str) -> dict[str, str]:
+    """Versions of everything that takes part in a verdict, and of the other packages named."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("relusym", "numpy", "ml_dtypes", "sympy", "python-flint", "hypothesis"):
+    for package in ("relusym", "numpy", "ml_dtypes", "sympy", "python-flint", "hypothesis", *others):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

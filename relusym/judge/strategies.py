@@ -30,6 +30,9 @@ from relusym.floats import (
 CLOSE = 24
 """How many floats on both sides of a landmark are always tried."""
 
+LEAST_SPREAD = 3000
+"""Points of each kind that are spread over the format, however few are asked for."""
+
 DRAWN = 96
 """Bits of one drawn lattice: more than the 80 or so that region, step, length and place of a float64 take."""
 
@@ -127,8 +130,8 @@ def edge_points(form: Format) -> Array:
     return np.concatenate([sided, specials])
 
 
-def spread_points(form: Format, *, seed: int, count: int = 3000) -> Array:
-    """Both signs: any float, magnitudes log-uniform over 2**-24..2**8, and uniform over ±40."""
+def spread_points(form: Format, *, seed: int, count: int = LEAST_SPREAD) -> Array:
+    """So many each, of both signs: any float, magnitudes log-uniform over 2**-24..2**8, and uniform over ±40."""
     random = np.random.default_rng(seed)
     infinity = form.infinity_ordinal
     anywhere = from_ordinal(random.integers(-infinity + 1, infinity, count), form)
@@ -137,15 +140,16 @@ def spread_points(form: Format, *, seed: int, count: int = 3000) -> Array:
     return np.concatenate([anywhere, to_format(round_to(wide, form), form)])
 
 
-def inputs_for(form: Format, landmarks: Array, *, examples: int, seed: int) -> Array:
-    """The inputs of one check: edges, landmarks and around them, spread points and drawn lattices."""
+def inputs_for(form: Format, landmarks: Array, *, points: int, examples: int, seed: int) -> Array:
+    """About so many inputs of one check: edges, landmarks and around them, drawn lattices, and points spread widely."""
     finite = landmarks[np.isfinite(landmarks)]
     parts = [
         edge_points(form),
         neighbours(np.concatenate([finite, np.zeros(1, dtype=form.dtype)]), CLOSE),
-        spread_points(form, seed=seed),
         drawn_points(form, finite, examples=examples, seed=seed),
     ]
+    left = points - sum(part.size for part in parts)
+    parts.append(spread_points(form, seed=seed, count=max(left // 3, LEAST_SPREAD)))
     patterns = np.unique(to_bits(np.concatenate(parts)))
     return from_bits(patterns, form)
 

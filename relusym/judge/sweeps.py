@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relusym.floats import Array, Format, all_values, format_of, neighbours
+from relusym.judge.diagnosis import Diagnosis, diagnosed
 from relusym.judge.expectations import Expectation, Quantity
 from relusym.judge.laws import Standard, Subject, kind_of_result, pointwise, simpler, simplicity, standard
 from relusym.judge.metrics import Bound
@@ -39,6 +40,7 @@ class Tally:
     tested: int = 0
     unfaithful: int = 0
     undecided: int = 0
+    reported: tuple[Finding, ...] = ()
 
     def plus(self, other: Tally) -> Tally:
         """Both together; the worst input is that of the larger error."""
@@ -50,11 +52,12 @@ class Tally:
             tested=self.tested + other.tested,
             unfaithful=self.unfaithful + other.unfaithful,
             undecided=self.undecided + other.undecided,
+            reported=self.reported + other.reported,
         )
 
 
 def inputs_of(
-    expected: Expectation, form: Format, *, extra: Array, examples: int, seed: int
+    expected: Expectation, form: Format, *, extra: Array, points: int, examples: int, seed: int
 ) -> list[tuple[Array, Array | None]]:
     """What to call the kernel with: inputs, and gradients where it takes one.
 
@@ -68,7 +71,7 @@ def inputs_of(
         if not takes_gradient:
             return [(x, None)]
         return [(x, np.ones(x.size, dtype=form.dtype)), (x, gradients_for(x, seed=seed))]
-    parts = [inputs_for(form, expected.landmarks(form), examples=examples, seed=seed)]
+    parts = [inputs_for(form, expected.landmarks(form), points=points, examples=examples, seed=seed)]
     if extra.size:
         parts.append(neighbours(extra, CLOSE))
     return [(x, _mixed_gradients(x, seed) if takes_gradient else None) for x in parts]
@@ -81,13 +84,19 @@ def _mixed_gradients(x: Array, seed: int) -> Array:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One of the results of a kernel, and what it is held to; see `check` for `within`."""
+    """One of the results of a kernel, and what it is held to; see `check` for `within`.
+
+    With an expectation that takes the `other` side at breakpoints, all values in between are right there. Kinds of
+    errors in `reported` are no findings.
+    """
 
     subject: Subject
     output: int
     expected: Expectation
     bound: Bound
     within: float | None = None
+    other: Expectation | None = None
+    reported: frozenset[str] = frozenset()
 
     def run(self, x: Array, gradient: Array | None) -> tuple[Array, Standard]:
         """The kernel's results at these inputs, and the standard."""
@@ -112,6 +121,8 @@ class Sweep:
             trusted=~far,
             at_breakpoint=self.expected.at_breakpoint(x),
             gradient=gradient,
+            other=None if self.other is None else self.other.at(x, gradient).value,
+            reported=self.reported,
         )
 
 
@@ -119,11 +130,16 @@ def sweep(over: Sweep, x: Array, gradient: Array | None) -> Tally:
     """Call the kernel once with all these inputs and judge one of its results at each of them."""
     got, held_to = over.run(x, gradient)
     broken, error, ratio = pointwise(x, got, held_to)
-    findings = [_shrunk(kind, np.flatnonzero(mask), over, x, gradient) for kind, mask in broken.items() if np.any(mask)]
+    value = held_to.reference.value
+    found = [
+        _classified(_shrunk(kind, np.flatnonzero(mask), over, x, gradient), diagnosed(kind, x, got, value, mask))
+        for kind, mask in broken.items()
+        if np.any(mask)
+    ]
     worst = int(np.argmax(error)) if error.size else -1
     seen = worst >= 0 and error[worst] > 0
     return Tally(
-        findings=tuple(findings),
+        findings=tuple(finding for finding in found if finding.kind not in over.reported),
         max_ulp=float(error[worst]) if seen else 0.0,
         worst_input=hex_of(x[worst]) if seen else None,
         worst_gradient=hex_of(gradient[worst]) if seen and gradient is not None else None,
@@ -131,7 +147,14 @@ def sweep(over: Sweep, x: Array, gradient: Array | None) -> Tally:
         tested=int(x.size),
         unfaithful=int(np.count_nonzero(error >= 1)),
         undecided=int(held_to.reference.undecided.size),
+        reported=tuple(finding for finding in found if finding.kind in over.reported),
     )
+
+
+def _classified(finding: Finding, diagnosis: Diagnosis) -> Finding:
+    """The finding with its class, and with what is returned where."""
+    told = f"; {diagnosis.detail}, {diagnosis.where}" if diagnosis.detail and finding.count > 1 else ""
+    return replace(finding, message=finding.message + told, defect=diagnosis.defect, where=diagnosis.where)
 
 
 def _shrunk(kind: str, failing: Array, over: Sweep, x: Array, gradient: Array | None) -> Finding:

@@ -1,6 +1,7 @@
 """The C text: it computes what its program says, in vectors, for every layout of arrays, and stands alone."""
 
 import dataclasses
+import inspect
 import random
 import re
 import shutil
@@ -279,6 +280,32 @@ def test_overlapping_memory_does_no_harm(fn: Any, product: Any, shift: int) -> N
     memory = np.linspace(-9, 9, 400).astype(np.float32)
     wanted = memory[::-1] * memory
     assert np.array_equal(product(memory[::-1], memory, out=memory), wanted)
+
+
+def test_memory_that_may_not_be_written_is_read_and_never_filled(fn: Any) -> None:
+    x = POINTS.copy()
+    x.flags.writeable = False
+    wanted = expected_affine(POINTS, 0.3)
+    assert np.array_equal(fn(x, 0.3), wanted)
+    assert np.array_equal(fn(x[::2], 0.3), wanted[::2])
+    for out in (x, x[::-1], np.broadcast_to(np.float32(1), x.shape)):
+        with pytest.raises(ValueError, match="read-only"):
+            fn(POINTS, 0.3, out=out)
+    assert np.array_equal(x, POINTS)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_as_many_arrays_are_filled_as_there_are_results(both: Any, count: int) -> None:
+    outs = tuple(np.zeros_like(POINTS) for _ in range(count))
+    with pytest.raises(ValueError, match=f"fills y, dy, but out has {count}"):
+        both(POINTS, out=outs)
+    assert not any(map(np.any, outs))
+
+
+def test_a_loaded_kernel_says_what_it_takes(fn: Any, both: Any) -> None:
+    assert str(inspect.signature(fn)) == "(x, alpha, out=None)"
+    assert str(inspect.signature(both)) == "(x, out=None)"
+    assert callable(fn)
 
 
 def test_arrays_broadcast(fn: Any, product: Any) -> None:

@@ -1,13 +1,14 @@
 """README and docs are run: commands print what the pages say, and Python blocks do what they say.
 
-In a `console` block each `$ relusym ...` line is run and its output compared; `$ echo $?` asks for its exit code.
-`...` stands for anything. Numbers that `relusym verify` measures are not compared: they depend on the processor.
-A `python` block is executed, the blocks of a page one after another; one that begins with `# path/name.py` is first
-written to that file, for the commands below it. Blocks that import an optional package are a test of their own, skipped
-where it is not installed.
+In a `console` block each `$ relusym ...` and `$ pytest ...` line is run and its output compared; `$ echo $?` asks for
+its exit code. `...` stands for anything. Numbers that `relusym verify` and pytest measure are not compared: they depend
+on the processor. A `python` block is executed, the blocks of a page one after another; a block that begins with
+`# path/name.py` (or `.toml`, `.yml`) is first written to that file, for the commands below it. Blocks that import an
+optional package are a test of their own, skipped where it is not installed.
 """
 
 import doctest
+import os
 import re
 import shlex
 import subprocess
@@ -18,9 +19,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(console|python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(console|python|pycon|toml|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 OPTIONAL = re.compile(r"^(?:import|from) (torch|dask|distributed)\b", re.MULTILINE)
+MODULES = {"relusym": "relusym.cli", "pytest": "pytest"}
 NUMBER = re.compile(r"-?0x[0-9a-f.]+p[+-]\d+|-?\d[\d.,]*(e[+-]\d+)?")
 
 
@@ -43,6 +45,8 @@ def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, monkeypatch:
             run_console(text)
         elif kind == "pycon":
             run_session(text, names, page)
+        elif kind in ("toml", "yaml"):
+            assert written(text), f"{page.name}: a {kind} block begins with the name of its file: # name.{kind}"
         else:
             run_python(text, names)
 
@@ -62,12 +66,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert "://" in link or (page.parent / link).exists(), f"{page.name} links to {link}, which does not exist"
 
 
-def run_python(text: str, names: dict[str, object]) -> None:
-    first = text.splitlines()[0]
-    if file := re.fullmatch(r"# ([\w./-]+\.py)", first):
+def written(text: str) -> bool:
+    """Write a block to the file that its first line names, if it does."""
+    file = re.fullmatch(r"# ([\w./-]+\.(?:py|toml|yml))", text.splitlines()[0])
+    if file:
         path = Path(file[1])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    return bool(file)
+
+
+def run_python(text: str, names: dict[str, object]) -> None:
+    written(text)
     exec(compile(text, "<example>", "exec"), names)
 
 
@@ -80,6 +90,13 @@ def run_session(text: str, names: dict[str, object], page: Path) -> None:
     names.update(example.globs)
 
 
+def test_the_workflow_of_the_how_to_runs_what_the_page_runs() -> None:
+    page = (ROOT / "docs" / "how-to" / "verify-kernels-in-ci.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ +- run: ((?:pytest|relusym) .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    assert set(commands) <= set(re.findall(r"^\$ (.*)$", page, re.MULTILINE))
+
+
 def run_console(text: str) -> None:
     code = 0
     for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
@@ -87,14 +104,18 @@ def run_console(text: str) -> None:
             assert code == int(expected), f"exit code {code}, the page says {expected}"
             continue
         words = shlex.split(command)
-        assert words[0] == "relusym", f"only relusym is run here, not {words[0]}"
+        assert words[0] in MODULES, f"only {' and '.join(MODULES)} are run here, not {words[0]}"
         done = subprocess.run(
-            [sys.executable, "-m", "relusym.cli", *words[1:]], capture_output=True, text=True, check=False
+            [sys.executable, "-m", MODULES[words[0]], *words[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         )
         code = done.returncode
         printed = done.stdout + done.stderr
         assert "Traceback" not in printed, printed
-        measured = words[1] == "verify"
+        measured = words[0] == "pytest" or words[1] == "verify"
         assert matches(expected, printed, measured=measured), f"$ {command}\n{printed}\nthe page says:\n{expected}"
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from relusym.activation import Activation
 from relusym.floats import format_of, round_to, to_format
+from relusym.parsing import parse
 
 Array = Any
 Kernel = Callable[..., Any]
@@ -79,7 +81,7 @@ class Mutant:
 
     name: str
     kernel: Kernel
-    activation: str
+    activation: str | Activation
     kind: str
     dtype: str = "float32"
     computes: str = "forward"
@@ -141,7 +143,100 @@ def refuses_zero_dimensions(x: Array) -> Array:
     return np.tanh(x)
 
 
+def mish_derivative_without_a_term(x: Array) -> Array:
+    """w = 4 (x + 1) + 4 e^2x + e^3x + e^x (4 x + 6) over (2 e^x + e^2x + 2)^2, the term e^3x forgotten."""
+    e = np.exp(np.minimum(x, 30))
+    omega = 4 * (x + 1) + 4 * e**2 + e * (4 * x + 6)
+    return np.where(x > 30, 1.0, e * omega / (2 * e + e**2 + 2) ** 2)
+
+
+def elu_derivative_by_the_sign_of_the_result(x: Array) -> Array:
+    """Right for a positive alpha: with alpha = -2 a negative input has a positive result."""
+    y = elu(x, -2.0)
+    return np.where(y > 0, 1.0, y - 2.0)
+
+
+def row_zero(f: Kernel) -> Kernel:
+    """Writes the results of every row of a matrix into its first one."""
+
+    def kernel(g: Array, x: Array) -> Array:
+        result = np.asarray(f(g, x))
+        if result.ndim == 2:
+            result = np.repeat(result[:1], result.shape[0], axis=0)
+        return result
+
+    return kernel
+
+
+def gelu_tanh_derivative_in_float16(x: Array) -> Array:
+    """The product of 0 and an overflowed cube is NaN."""
+    one, scale, cubic = (x.dtype.type(value) for value in (1, math.sqrt(2 / math.pi), 0.044715))
+    t = np.tanh(scale * (x + cubic * x * x * x))
+    half = x.dtype.type(0.5)
+    return half * (one + t) + half * x * (one - t * t) * scale * (one + 3 * cubic * x * x * x / x)
+
+
 MUTANTS = (
+    Mutant(
+        "a term of mish' is missing",
+        in_double(mish_derivative_without_a_term),
+        "mish",
+        "accuracy",
+        computes="derivative",
+    ),
+    Mutant(
+        "elu' by the sign of the result, alpha < 0",
+        in_double(elu_derivative_by_the_sign_of_the_result),
+        parse("Piecewise((x, x > 0), (-2*(exp(x) - 1), True))"),
+        "accuracy",
+        computes="derivative",
+    ),
+    Mutant(
+        "every row's gradient in row 0",
+        row_zero(in_double(lambda g, x: g * sigmoid(x))),
+        "softplus",
+        "layout",
+        computes="backward",
+    ),
+    Mutant(
+        "a cube overflows float16",
+        gelu_tanh_derivative_in_float16,
+        "gelu_tanh",
+        "nan",
+        "float16",
+        computes="derivative",
+    ),
+    Mutant(
+        "relu6 by subtraction",
+        lambda x: np.maximum(x, 0) - np.maximum(x - x.dtype.type(6), 0),
+        "relu6",
+        "accuracy",
+        "float16",
+    ),
+    Mutant(
+        "closed for open knee",
+        lambda x: np.where(np.isnan(x), x, (np.abs(x) <= 1).astype(x.dtype)),
+        "hardtanh",
+        "kink",
+        computes="derivative",
+    ),
+    Mutant("erf for the tanh form", in_double(gelu), "gelu_tanh", "accuracy"),
+    Mutant(
+        "sigmoid form for the erf form",
+        in_double(lambda x: np.where(x == -np.inf, 0.0, x * sigmoid(1.702 * x))),
+        "gelu",
+        "accuracy",
+    ),
+    Mutant(
+        "beyond its range by an ulp",
+        lambda x: np.where(x > 12, np.nextafter(x.dtype.type(1), x.dtype.type(2)), in_double(np.tanh)(x)),
+        "tanh",
+        "range",
+    ),
+    Mutant(
+        "a cut-off of its own", in_double(lambda x: np.where(x > 20, x, softplus(x))), "softplus", "accuracy", "float64"
+    ),
+    Mutant("infinity for a large number", lambda x: x * np.clip(x + 3, 0, 6) / 6, "hardswish", "overflow"),
     Mutant(
         "exp - 1 for expm1", lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - x.dtype.type(1)), "elu", "accuracy"
     ),

@@ -1,9 +1,13 @@
 """Sweeps over all float32 inputs: broken kernels are found wherever they break, and a record can be trusted."""
 
 import json
+import multiprocessing
+import os
 import random
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,9 @@ import pytest
 
 from relusym import InvalidRequest
 from relusym.activations import named
+from relusym.errors import Missing
 from relusym.floats import to_bits
-from relusym.judge import Bound, Trial, exhaust
+from relusym.judge import Bound, SweepRecord, Trial, exhaust
 from relusym.judge.exhaustive import BINADES, BLOCKS, _Judge, differences, judge_binade, not_comparable
 from relusym.rounding import reference
 from relusym.segments import BLOCK, inputs_of
@@ -90,8 +95,40 @@ class Interrupted:
         return kernel
 
 
+@dataclass(frozen=True)
+class Dying:
+    """Its process is gone at the first negative number, as long as the file is there."""
+
+    flag: Path
+
+    def __call__(self) -> Callable[[Array], Array]:
+        def kernel(x: Array) -> Array:
+            if np.signbit(x[0]) and self.flag.exists():
+                os._exit(1)
+            return tanh(x)
+
+        return kernel
+
+
+class AtOnce(Executor):
+    """Runs what is submitted before it answers."""
+
+    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **words: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*arguments, **words))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def trial(name: str, make: Callable[[], Any], computes: str = "forward", limit: float = 0.51) -> Trial:
     return Trial(named(name), computes, make, Bound(limit), stride=SPARSE)
+
+
+def untimed(record: SweepRecord) -> dict[str, Any]:
+    timings = {"seconds", "processor_seconds", "kernel_seconds"}
+    return {key: value for key, value in record.to_json().items() if key not in timings}
 
 
 def visited(subject: Trial, binade: int) -> int:
@@ -112,8 +149,8 @@ def test_every_binade_of_each_sign_is_visited_and_zero_and_infinity_with_them() 
 def test_a_right_kernel_passes(name: str, kernel: Callable[[Array], Array]) -> None:
     record = exhaust(trial(name, Of(kernel)), jobs=1)
     assert record.passed
-    assert record.tested >= BINADES * BLOCK
-    assert record.undecided == record.unjudged == record.over_one == 0
+    assert record.counts.tested >= BINADES * BLOCK
+    assert record.counts.undecided == record.counts.unjudged == record.counts.over_one == 0
     assert record.max_ulp <= record.max_ulp_upper <= 0.5 + 2.0**-20
     assert json.loads(json.dumps(record.to_json()))["schema"] == 1
 
@@ -125,8 +162,8 @@ def test_one_wrong_result_is_found(name: str, kernel: Callable[[Array], Array], 
         return
     pattern = visited(trial(name, Of(kernel)), binade) + place
     outcome = judge_binade((trial(name, At(kernel, pattern)), binade))
-    assert [(kind, count, at) for kind, count, at in outcome.broken] == [("accuracy", 1, pattern)]
-    assert outcome.wrong == outcome.over_one == 1
+    assert outcome.broken == (("accuracy", 1, (pattern, pattern, pattern)),)
+    assert outcome.counts.wrong == outcome.counts.over_one == 1
     assert outcome.worst == pattern
 
 
@@ -191,7 +228,7 @@ def test_counts_agree_with_the_reference_point_by_point(name: str, kernel: Any, 
         assert not expected.undecided.size
         wrong += int(np.count_nonzero(kernel(x) != expected.value))
         right += int(np.count_nonzero(kernel(x) == expected.value))
-    assert (outcome.tested, outcome.wrong) == (right + wrong, wrong)
+    assert (outcome.counts.tested, outcome.counts.wrong) == (right + wrong, wrong)
     if (name, binade) == ("silu", 0):
         assert wrong > 1000, "x/2 rounds to even where x/2 + x**2/4 does not"
 
@@ -199,27 +236,69 @@ def test_counts_agree_with_the_reference_point_by_point(name: str, kernel: Any, 
 def test_an_interrupted_sweep_continues_to_the_same_record(tmp_path: Path) -> None:
     flag, partial = tmp_path / "flag", tmp_path / "record.partial"
     subject = trial("tanh", Interrupted(flag))
-    whole = exhaust(subject, jobs=1).to_json()
+    whole = untimed(exhaust(subject, jobs=1))
     flag.touch()
     with pytest.raises(KeyboardInterrupt):
         exhaust(subject, jobs=1, partial=partial)
     assert len(json.loads(partial.read_text())["outcomes"]) == BINADES // 2
     flag.unlink()
-    continued = exhaust(subject, jobs=1, partial=partial).to_json()
-    timings = {"seconds", "processor_seconds", "kernel_seconds"}
-    assert {k: v for k, v in continued.items() if k not in timings} == {
-        k: v for k, v in whole.items() if k not in timings
-    }
+    assert untimed(exhaust(subject, jobs=1, partial=partial)) == whole
     with pytest.raises(InvalidRequest, match="begun for something else"):
         exhaust(replace(subject, kernel_sha256="another"), jobs=1, partial=partial)
 
 
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    """The record of tanh in float32's own accuracy, which is wrong at many inputs, by one process."""
+    return untimed(exhaust(trial("tanh", Of(tanh_in_single)), jobs=1))
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        AtOnce,
+        lambda: ThreadPoolExecutor(3),
+        lambda: ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")),
+    ],
+    ids=["at-once", "threads", "processes"],
+)
+def test_every_executor_gives_the_same_record(executor: Callable[[], Executor], alone: dict[str, Any]) -> None:
+    assert alone["wrong"] > 100_000
+    with executor() as pool:
+        assert untimed(exhaust(trial("tanh", Of(tanh_in_single)), executor=pool)) == alone
+
+
+def test_an_interruption_through_an_executor_keeps_what_is_done(tmp_path: Path) -> None:
+    flag, partial = tmp_path / "flag", tmp_path / "record.partial"
+    subject = trial("tanh", Interrupted(flag))
+    flag.touch()
+    with pytest.raises(KeyboardInterrupt):
+        exhaust(subject, partial=partial, executor=AtOnce())
+    assert len(json.loads(partial.read_text())["outcomes"]) == BINADES // 2
+    flag.unlink()
+    continued = exhaust(subject, partial=partial, executor=AtOnce())
+    assert untimed(continued) == untimed(exhaust(subject, jobs=1))
+
+
+def test_a_process_that_is_lost_is_one_message_and_what_was_done_is_kept(tmp_path: Path) -> None:
+    flag, partial = tmp_path / "flag", tmp_path / "record.partial"
+    subject = trial("tanh", Dying(flag))
+    flag.touch()
+    with pytest.raises(Missing, match="worker process was killed"):
+        exhaust(subject, jobs=2, partial=partial)
+    assert len(json.loads(partial.read_text())["outcomes"]) > BINADES // 4
+    flag.unlink()
+    assert untimed(exhaust(subject, jobs=1, partial=partial)) == untimed(exhaust(subject, jobs=1))
+
+
 def test_a_file_that_is_no_partial_record_is_left_alone(tmp_path: Path) -> None:
     partial = tmp_path / "precious"
-    partial.write_text("precious")
-    with pytest.raises(InvalidRequest, match="not the partial record"):
-        exhaust(trial("relu", Of(relu)), jobs=1, partial=partial)
-    assert partial.read_text() == "precious"
+    another = {"identity": trial("relu", Of(relu)).identity, "outcomes": [{"binade": 0, "tested": 32768}]}
+    for text in ("precious", json.dumps(another)):
+        partial.write_text(text)
+        with pytest.raises(InvalidRequest, match="not the partial record"):
+            exhaust(trial("relu", Of(relu)), jobs=1, partial=partial)
+        assert partial.read_text() == text
 
 
 def test_the_digest_does_not_depend_on_jobs_or_order() -> None:
@@ -264,4 +343,91 @@ def test_beyond_its_promise_a_kernel_must_only_be_finite() -> None:
     for binade in (127 + 5, 127 + 20, 127 + 100):
         outcome = judge_binade((subject, binade))
         assert not outcome.broken
-        assert bool(outcome.unjudged) == (binade >= 127 + 20)
+        assert bool(outcome.counts.unjudged) == (binade >= 127 + 20)
+
+
+def cut_off(x: Array) -> Array:
+    return np.where(x < -20, np.float32(0), silu(x))
+
+
+def test_a_finding_says_of_which_class_it_is_and_over_which_inputs_it_extends() -> None:
+    (finding,) = exhaust(trial("silu", Of(cut_off), limit=1), jobs=1).findings
+    assert finding.kind == "accuracy"
+    assert finding.defect == "lost-tail"
+    low, high = re.fullmatch(r"x from (\S+) to (\S+)", finding.where).groups()  # type: ignore[union-attr]
+    assert -92 < float(low) < -85
+    assert -32 < float(high) < -20
+    assert finding.count > 2 * BLOCK
+
+
+def fast_and_wrong(x: Array) -> Array:
+    wide = x.astype(np.float64)
+    return (wide / (1 + np.exp(-wide)) * (1 + 2.0**-20)).astype(np.float32)
+
+
+def of_other_sign(x: Array) -> Array:
+    return np.where(to_bits(x) % 7 == 0, -silu(x), silu(x))
+
+
+def with_nan_and_inf(x: Array) -> Array:
+    return np.where(to_bits(x) % 5 == 0, np.float32(np.nan), np.where(x > 50, np.float32(np.inf), silu(x)))
+
+
+@pytest.mark.parametrize("kernel", [fast_and_wrong, of_other_sign, with_nan_and_inf])
+@pytest.mark.parametrize("bound", [Bound(4), Bound(4, 4)], ids=str)
+def test_what_is_wrong_on_whole_runs_is_told_by_polynomials_as_by_the_laws(
+    kernel: Any, bound: Bound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = replace(trial("silu", Of(kernel)), bound=bound)
+    binades = (0, 90, 127 + 3, 127 + 6, 127 + 100, 256 + 120, 256 + 127 + 6)
+    quick = [judge_binade((subject, binade)) for binade in binades]
+    monkeypatch.setattr(_Judge, "_quickly", lambda *_: False)
+    slow = [judge_binade((subject, binade)) for binade in binades]
+    assert sum(outcome.counts.over_one for outcome in quick) > len(binades) * BLOCK // 10
+    for one, other in zip(quick, slow, strict=True):
+        assert one.broken == other.broken
+        assert replace(one.counts, balls=0) == replace(other.counts, balls=0)
+        assert one.max_ulp == pytest.approx(other.max_ulp, rel=1e-6)
+
+
+def test_a_lenient_trial_reports_flushed_subnormals_and_does_not_judge_them() -> None:
+    strictly = exhaust(trial("tanh", Of(flushed)), jobs=1)
+    leniently = exhaust(replace(trial("tanh", Of(flushed)), strict=False), jobs=1)
+    assert not strictly.passed
+    assert leniently.passed
+    assert list(leniently.policies) == ["subnormal"]
+    assert leniently.max_ulp <= 0.51 < strictly.max_ulp
+    assert leniently.digest == strictly.digest
+    assert "strict: False here, None there" in differences(leniently, strictly)
+    assert leniently.to_json()["policies"] == dict(leniently.policies)
+
+
+def leaky_slope_without_subnormals(x: Array) -> Array:
+    slope = np.where(x >= 2.0**-126, np.float32(1), np.float32(0.01))
+    return np.where(np.isnan(x), x, slope).astype(np.float32)
+
+
+def test_a_subnormal_input_taken_for_zero_is_a_policy_too() -> None:
+    subject = trial("leaky_relu", Of(leaky_slope_without_subnormals), "derivative")
+    assert [finding.kind for finding in exhaust(subject, jobs=1).findings] == ["subnormal"]
+    assert exhaust(replace(subject, strict=False), jobs=1).passed
+
+
+@pytest.mark.parametrize(("at_zero", "passes"), [(0.0, True), (0.25, True), (1.0, True), (1.5, False)])
+def test_any_value_of_the_clarke_interval_is_right_where_any_is_asked_for(at_zero: float, passes: bool) -> None:
+    def slope(x: Array) -> Array:
+        return np.where(x == 0, np.float32(at_zero), relu_derivative(x))
+
+    subject = replace(trial("relu", Of(slope), "derivative"), subgradient="any")
+    outcome = judge_binade((subject, 0))
+    assert [kind for kind, _, _ in outcome.broken] == ([] if passes else ["kink"])
+
+
+def test_records_name_the_packages_that_take_part() -> None:
+    assert replace(trial("relu", Of(relu)), packages=("pytest",)).identity["versions"]["pytest"] == pytest.__version__
+
+
+def test_counts_of_an_outcome_survive_the_partial_record(tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    record = exhaust(trial("relu", Of(swallowed)), jobs=1, partial=partial)
+    assert asdict(exhaust(trial("relu", Of(swallowed)), jobs=1, partial=partial).counts) == asdict(record.counts)

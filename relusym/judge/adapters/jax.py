@@ -1,0 +1,61 @@
+"""JAX: arrays without a memory layout, and jax.vjp; float64 inside its 64-bit mode."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from relusym.floats import Array
+from relusym.judge.adapters.adapter import Adapter, Function, needed
+
+LENGTHS = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 67)
+"""Each length is compiled by itself."""
+
+
+def _given(array: Array) -> Any:
+    return needed("jax", "jax").numpy.asarray(np.ascontiguousarray(array) if array.ndim else array)
+
+
+def _taken(result: Any) -> Any:
+    if isinstance(result, tuple | list):
+        return tuple(map(_taken, result))
+    return np.asarray(result) if isinstance(result, needed("jax", "jax").Array) else result
+
+
+def _gradient(fn: Function, at: Any, weight: Any) -> Any:
+    jax = needed("jax", "jax")
+    result, pull_back = jax.vjp(fn, at)
+    if not isinstance(result, jax.Array) or result.shape != at.shape or result.dtype != weight.dtype:
+        return result  # the judge says what is wrong with it
+    return pull_back(weight)[0]
+
+
+def _session(dtype: str) -> AbstractContextManager[Any]:
+    if dtype != "float64":
+        return nullcontext()
+    found: AbstractContextManager[Any] = needed("jax", "jax").enable_x64(True)
+    return found
+
+
+ADAPTER = Adapter(
+    name="jax",
+    packages=("jax", "jaxlib"),
+    roots=("jax", "jaxlib", "flax", "equinox"),
+    lengths=LENGTHS,
+    given=_given,
+    taken=_taken,
+    gradient=_gradient,
+    session=_session,
+    flushes=True,
+    namespace="jnp",
+    array_text="jnp.array([{value}], dtype={dtype})",
+    autograd_text={
+        "derivative": "jax.vjp({fn}, {x})[1]({g})[0]",
+        "backward": "jax.vjp({fn}, {x})[1]({g})[0]",
+        "forward-derivative": "jax.jvp({fn}, ({x},), ({g},))",
+        "second-derivative": "jax.vjp(lambda t: jax.vjp({fn}, t)[1]({g})[0], {x})[1]({g})[0]",
+        "parameter-gradient": "jax.vjp(lambda p: {fn}({x}, {parameter}=p), {p})[1]({g})[0]",
+    },
+)

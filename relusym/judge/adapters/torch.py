@@ -1,0 +1,84 @@
+"""PyTorch: tensors on the CPU that share the memory of the NumPy array, and torch.autograd."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from relusym.floats import FORMATS, Array
+from relusym.judge.adapters.adapter import Adapter, Function, needed, takes
+
+
+def _given(array: Array) -> Any:
+    torch = needed("torch", "torch")
+    if array.dtype == FORMATS["bfloat16"].dtype:  # NumPy has no such dtype of its own
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def _taken(result: Any) -> Any:
+    torch = needed("torch", "torch")
+    if isinstance(result, tuple | list):
+        return tuple(map(_taken, result))
+    if not isinstance(result, torch.Tensor):
+        return result
+    found = result.detach().cpu().clone()  # autograd may give a zero without memory
+    if found.dtype == torch.bfloat16:
+        return found.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype)
+    return found.numpy()
+
+
+def _gradient(fn: Function, at: Any, weight: Any) -> Any:
+    torch = needed("torch", "torch")
+    nested = at.requires_grad
+    leaf = at if nested else at.detach().requires_grad_()
+    result = fn(leaf)
+    if not isinstance(result, torch.Tensor) or result.shape != at.shape:
+        return result  # the judge says what is wrong with it
+    if not result.requires_grad:
+        return torch.zeros_like(at)  # what does not depend on the input has this derivative
+    # Only within another derivative: formulas that can be differentiated again may be others than the usual ones.
+    (slope,) = torch.autograd.grad(result, leaf, weight, create_graph=nested, allow_unused=True)
+    return torch.zeros_like(at) if slope is None else slope
+
+
+def _in_place(fn: Any) -> Function | None:
+    """With inplace=True, for functions that have this argument and modules that have this attribute."""
+    torch = needed("torch", "torch")
+    if isinstance(fn, torch.nn.Module):
+        if getattr(fn, "inplace", None) is not False:
+            return None
+        other = copy.copy(fn)
+        other.inplace = True
+        return partial(other)
+    return partial(fn, inplace=True) if takes(fn, "inplace") else None
+
+
+def _threads(count: int) -> None:
+    needed("torch", "torch").set_num_threads(count)
+
+
+ADAPTER = Adapter(
+    name="torch",
+    packages=("torch",),
+    roots=("torch", "torchvision", "torchaudio"),
+    layouts=frozenset({"strided"}),  # no negative strides, and addresses must be those of elements
+    given=_given,
+    taken=_taken,
+    gradient=_gradient,
+    in_place=_in_place,
+    threads=_threads,
+    namespace="torch",
+    array_text="torch.tensor([{value}], dtype={dtype})",
+    autograd_text={
+        "derivative": "x = {x}.requires_grad_(); torch.autograd.grad({fn}(x), x, {g})",
+        "backward": "x = {x}.requires_grad_(); torch.autograd.grad({fn}(x), x, {g})",
+        "forward-derivative": "x = {x}.requires_grad_(); y = {fn}(x); y, torch.autograd.grad(y, x, {g})",
+        "second-derivative": "x = {x}.requires_grad_(); "
+        "(d,) = torch.autograd.grad({fn}(x), x, {g}, create_graph=True); torch.autograd.grad(d, x, {g})",
+        "parameter-gradient": "p = {p}.requires_grad_(); torch.autograd.grad({fn}({x}, {parameter}=p), p, {g})",
+    },
+)

@@ -1,0 +1,191 @@
+"""A kernel as a call: one element, one result, whatever surrounds it in memory, and inputs left as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relusym.floats import Array
+from relusym.judge.adapters.adapter import LAYOUTS, LONGEST_TAIL
+from relusym.judge.laws import CallFailed, Subject, canonical_bits, kind_of_result
+from relusym.judge.reports import Finding, hex_of
+
+Bools = npt.NDArray[np.bool_]
+
+Wrong = Callable[[int, Array, Array, "Array | None"], Bools]
+"""(output, its results, inputs, gradients) -> which results break a law; all have one dimension."""
+
+IN_PLACE = "x, written in place"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Which calls are compared: the layouts a framework has, lengths, and the variant that writes into its last input.
+
+    With `strict` every bit must agree. Otherwise two results for one element may differ where both are right, or both
+    are wrong.
+    """
+
+    layouts: frozenset[str] = LAYOUTS
+    lengths: Sequence[int] = tuple(range(LONGEST_TAIL + 1))
+    in_place: Callable[..., Any] | None = None
+    strict: bool = True
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came out: findings, and in which layouts how many results have other bits without being wrong."""
+
+    findings: tuple[Finding, ...] = ()
+    differing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A way in which an array lies in memory; `index` says which of the plain elements it holds, in its shape."""
+
+    name: str
+    lay: Callable[[Array], Array]
+    index: Any
+    several: str = ""
+
+    @property
+    def family(self) -> str:
+        """What it has in common with others of its kind, in words."""
+        return self.several or self.name
+
+
+def compare_layouts(subject: Subject, x: Array, gradient: Array | None, ways: Ways, wrong: Wrong) -> Compared:
+    """Results for one element in every layout beside those in a plain array.
+
+    `x` (a hundred inputs or more) is tried strided, reversed, unaligned, in two and three dimensions, in Fortran
+    order, as 0-d arrays, at many lengths, and in place.
+    """
+    inputs = (x.copy(), None if gradient is None else gradient.copy())
+    try:
+        plain = tuple(np.array(result) for result in kind_of_result(subject, *inputs))
+    except CallFailed as failure:
+        return Compared((failure.finding,))
+    if _contents(inputs) != _contents((x, gradient)):
+        return Compared((_changed("x"),))
+    broken = tuple(wrong(output, result, x, gradient) for output, result in enumerate(plain))
+    written = None if ways.in_place is None else replace(subject, fn=_returning_what_is_written(ways.in_place))
+    differing: dict[str, int] = {}
+    for layout in _layouts(x.size, ways):
+        called = written if layout.name == IN_PLACE else subject
+        if called is None:
+            continue
+        inputs = (layout.lay(x), None if gradient is None else layout.lay(gradient))
+        before = _contents(inputs)
+        try:
+            results = kind_of_result(called, *inputs)
+        except CallFailed as failure:
+            return Compared((_renamed(failure.finding, layout.name),))
+        if called is subject and before != _contents(inputs):
+            return Compared((_changed(layout.name),))
+        at = np.ravel(layout.index)
+        laid = (x[at], None if gradient is None else gradient[at])
+        for output, (result, whole) in enumerate(zip(results, plain, strict=True)):
+            here, there = np.ravel(np.asarray(result)), whole[at]
+            other = canonical_bits(here) != canonical_bits(there)
+            if not np.any(other):
+                continue
+            judged = other if ways.strict else other & (wrong(output, here, *laid) != broken[output][at])
+            if np.any(judged):
+                first = np.flatnonzero(judged)[0]
+                values = (laid[0][first], here[first], there[first])
+                return Compared((_difference(layout.name, *values, int(np.count_nonzero(judged))),))
+            differing[layout.family] = differing.get(layout.family, 0) + int(np.count_nonzero(other))
+    return Compared(differing=tuple(f"{family} ({count} elements)" for family, count in differing.items()))
+
+
+def _returning_what_is_written(in_place: Callable[..., Any]) -> Callable[..., Any]:
+    """Such a function need not return anything: its last input holds the result."""
+
+    def fn(*arrays: Array) -> Any:
+        returned = in_place(*arrays)
+        return arrays[-1] if returned is None else returned
+
+    return fn
+
+
+def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
+    return [array.tobytes() for array in arrays if array is not None]
+
+
+def _layouts(size: int, ways: Ways) -> Iterator[_Layout]:
+    """Those that need nothing special first: where one of them fails, the reason is not memory."""
+    index = np.arange(size)
+    rows = size // 12 * 12
+    grid, block = index[:rows].reshape(-1, 12), index[:rows].reshape(-1, 3, 4)
+    for length in ways.lengths:
+        if length <= size:
+            yield _Layout(f"x[:{length}]", partial(_first, count=length), index[:length], "the first n elements of x")
+    for position in range(0, size, max(size // 8, 1)):
+        lay = partial(_alone, at=position)
+        yield _Layout(f"x[{position}].reshape(())", lay, index[position], "arrays of no dimension")
+    yield _Layout("x.reshape(-1, 12)", lambda a: a[:rows].reshape(-1, 12), grid)
+    yield _Layout("x.reshape(-1, 3, 4)", lambda a: a[:rows].reshape(-1, 3, 4), block)
+    yield _Layout(IN_PLACE, lambda a: a.copy(), index)
+    if "strided" in ways.layouts:
+        yield _Layout("x[1:]", lambda a: a[1:], index[1:])
+        yield _Layout("x[::2]", lambda a: a[::2], index[::2])
+        yield _Layout("x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T)
+        yield _Layout(
+            "np.asfortranarray(x.reshape(-1, 12))", lambda a: np.asfortranarray(a[:rows].reshape(-1, 12)), grid
+        )
+        yield _Layout("x.reshape(-1, 12)[1:, 3:8]", lambda a: a[:rows].reshape(-1, 12)[1:, 3:8], grid[1:, 3:8])
+        yield _Layout(
+            "x.reshape(-1, 3, 4).swapaxes(0, 2)",
+            lambda a: a[:rows].reshape(-1, 3, 4).swapaxes(0, 2),
+            block.swapaxes(0, 2),
+        )
+    if "reversed" in ways.layouts:
+        yield _Layout("x[::-1]", lambda a: a[::-1], index[::-1])
+        yield _Layout("x[::-3]", lambda a: a[::-3], index[::-3])
+    if "unaligned" in ways.layouts:
+        yield _Layout("an unaligned copy of x", _unaligned, index)
+
+
+def _first(values: Array, count: int) -> Array:
+    return values[:count].copy()
+
+
+def _alone(values: Array, at: int) -> Array:
+    # By a slice: values[at] is a NumPy scalar, which is no array.
+    single: Array = values[at : at + 1].reshape(()).copy()
+    return single
+
+
+def _unaligned(values: Array) -> Array:
+    buffer = np.zeros(values.nbytes + 1, dtype=np.uint8)
+    shifted = buffer[1:].view(values.dtype)
+    shifted[:] = values
+    return shifted
+
+
+def _difference(layout: str, x: Any, got: Any, whole: Any, count: int) -> Finding:
+    at, here, there = hex_of(x), hex_of(got), hex_of(whole)
+    return Finding(
+        kind="layout",
+        input=at,
+        got=here,
+        expected=there,
+        ulps=0.0,
+        message=f"the element {at} gives {here} in {layout}, but {there} in x",
+        count=count,
+    )
+
+
+def _changed(layout: str) -> Finding:
+    return Finding("input-changed", "", "", "", 0.0, f"fn({layout}) changes its input")
+
+
+def _renamed(finding: Finding, layout: str) -> Finding:
+    kind = "layout" if finding.kind == "exception" else finding.kind
+    return Finding(kind, "", finding.got, finding.expected, finding.ulps, f"fn({layout}): {finding.message}")
