@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from relusym.judge import Report as Report
     from relusym.judge import assert_agrees as assert_agrees
     from relusym.judge import check as check
+    from relusym.layers import AffineLayer as AffineLayer
+    from relusym.layers import affine as affine
     from relusym.parsing import parse as parse
     from relusym.pieces import Piece as Piece
     from relusym.pieces import Pieces as Pieces
@@ -110,6 +112,8 @@ _HOMES = {
     "Report": "relusym.judge",
     "assert_agrees": "relusym.judge",
     "check": "relusym.judge",
+    "AffineLayer": "relusym.layers",
+    "affine": "relusym.layers",
     "parse": "relusym.parsing",
     "Piece": "relusym.pieces",
     "Pieces": "relusym.pieces",

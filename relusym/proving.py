@@ -24,7 +24,7 @@ from relusym.calculus.derivatives import derivative
 from relusym.calculus.sets import compare, words
 from relusym.calculus.sign_tables import tables
 from relusym.errors import InvalidActivation, InvalidRequest, Undecided
-from relusym.facts import Absent, Certificate, Enclosed, Fact, Interval, Real, RealSet, Verdict
+from relusym.facts import Absent, Certificate, Enclosed, Fact, Interval, Real, RealSet, Value, Verdict
 from relusym.parsing import MAX_CHARACTERS, parse
 from relusym.pieces import Pieces, joined, split, value_at
 
@@ -340,9 +340,18 @@ def _counterexample(analysis: Analysis, claim: str, name: str) -> str:
 
 
 def _shown(fact: Fact) -> str:
-    if isinstance(fact.value, Mapping):
-        return ", ".join(f"{key}: {value}" for key, value in fact.value.items())
-    return str(fact.value)
+    return _plain(fact.value)
+
+
+def _plain(value: Value) -> str:
+    """A value of a fact without the brackets of Python, but around the ends of an interval."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_ends(part) if key == 'clarke' else _plain(part)}" for key, part in value.items())
+    return "; ".join(map(_plain, value)) if isinstance(value, tuple) else str(value)
+
+
+def _ends(value: Value) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _bend_against(analysis: Analysis, claim: str) -> str:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import ml_dtypes
-import numpy as np
 import sympy
 from sympy import Expr
 
+from relusym import conventions
 from relusym.activation import Activation, Number, exact, parameter_values
 from relusym.activations import named
 from relusym.calculus.derivatives import derivative
@@ -53,9 +53,9 @@ Tensor: TypeAlias = Any
 class Setting:
     """What an operator computes: everything that makes two of them differ, in one form only.
 
-    `subgradient` is a named policy, one exact number, or pairs of a kink and its value. `folded` are the exact values
-    of the parameters in the kernels' text; `arguments` are passed at each call, and `typical` are values of those among
-    them that have no default, for the generator to try its text at.
+    `subgradient` is a named policy or convention, one exact number, or pairs of a kink and its value. `folded` are the
+    exact values of the parameters in the kernels' text; `arguments` are passed at each call, and `typical` are values
+    of those among them that have no default, for the generator to try its text at.
     """
 
     definition: Activation
@@ -189,7 +189,7 @@ def as_module(
     return Module(function, start, device=device, dtype=dtype)
 
 
-class Module(torch.nn.Module):  # type: ignore[misc]
+class Module(torch.nn.Module):  # type: ignore[misc]  # PyTorch's classes are Any to mypy, which reads none of it
     """A `Function` with its arguments as learnable parameters; made by `as_module`."""
 
     def __init__(self, function: Function, start: Mapping[str, float], *, device: Any = None, dtype: Any = None):
@@ -228,8 +228,9 @@ def _setting(
     values = parameter_values(definition, given)
     folded = {symbol: value for symbol, value in values.items() if symbol.name not in arguments}
     tried = [one for one in definition.parameters if one.name in arguments and one.default is None]
-    derivative(split(definition, folded), policy=subgradient, stated=definition.subgradients)
-    chosen: Any = subgradient
+    policy = conventions.resolved(definition, subgradient, folded)
+    derivative(split(definition, folded), policy=policy, stated=definition.subgradients)
+    chosen: Any = conventions.full_name(subgradient)
     if isinstance(subgradient, Mapping):
         pairs = ((sympy.sympify(at), exact(value)) for at, value in subgradient.items())
         chosen = tuple(sorted(pairs, key=sympy.default_sort_key))
@@ -376,17 +377,16 @@ def _define(setting: Setting, name: str, computes: str, arrays: tuple[str, ...])
         return torch.empty_like(_checked(name, arrays, tensors))
 
     def batched(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, int]:
-        if any(dim is not None for dim in in_dims[count:]):  # a kernel takes one number: one call for each
-            parts = [
-                tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-                for tensor, dim in zip(tensors, in_dims, strict=True)
-            ]
-            return torch.stack([operator(*one) for one in zip(*parts, strict=True)]), 0
-        aligned = [
+        parts = [
             tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-            for tensor, dim in zip(tensors[:count], in_dims, strict=False)
+            for tensor, dim in zip(tensors, in_dims, strict=True)
         ]
-        return operator(*aligned, *tensors[count:]), 0
+        if all(dim is None for dim in in_dims[count:]):
+            return operator(*parts[:count], *tensors[count:]), 0
+        if not info.batch_size:  # there is nothing to stack
+            return torch.empty_like(_checked(name, arrays, tuple(parts[:count]))), 0
+        # a kernel takes one number: one call for each
+        return torch.stack([operator(*one) for one in zip(*parts, strict=True)]), 0
 
     schema = ", ".join(f"Tensor {argument}" for argument in (*arrays, *setting.arguments))
     torch.library.define(qualified, f"({schema}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
@@ -436,14 +436,14 @@ def _on_cpu(kernel: Kernel) -> Run:
     return run
 
 
-def _as_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+def _as_numpy(tensor: Tensor) -> Any:
     """The memory of a dense tensor as a NumPy array; in one dimension where its rows are not in order."""
     plain = tensor.detach()
     if not plain.is_contiguous():
         plain = plain.as_strided((plain.numel(),), (1,))
     if plain.dtype is torch.bfloat16:  # unknown to NumPy: its bits cross as integers
-        return plain.view(torch.int16).numpy().view(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
-    return plain.numpy()  # type: ignore[no-any-return]
+        return plain.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return plain.numpy()
 
 
 def _on_gpu(kernel: Kernel) -> Run:

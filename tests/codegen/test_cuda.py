@@ -130,6 +130,52 @@ def strided_backward() -> Any:
     return kernel, kernel.load(on="cpu")
 
 
+def read_only(array: Any) -> Any:
+    view = array[...]
+    view.flags.writeable = False
+    return view
+
+
+@needs_compiler
+def test_the_run_on_the_cpu_writes_only_where_a_result_may_be(strided_backward: Any) -> None:
+    _, fn = strided_backward
+    memory = np.arange(48, dtype=np.float32).reshape(8, 6)
+    grad, before = np.ones((8, 6), np.float32), memory.copy()
+    bytes_ = np.zeros(memory.nbytes + 4, np.uint8)
+    off = bytes_[1:-3].view(np.float32).reshape(8, 6)
+    for points, out, error, words in (
+        (memory, read_only(memory), ValueError, r"out \(y\) is read-only"),
+        (memory, read_only(grad.copy())[::-1], ValueError, r"out \(y\) is read-only"),
+        (memory, before.tolist(), TypeError, r"out \(y\) must be a NumPy array, not list"),
+        (memory, grad.astype(np.float64), TypeError, r"out \(y\) is float64; this kernel is for float32"),
+        (memory, np.empty((6, 8), np.float32), ValueError, r"y has shape \(6, 8\); beside x it should be \(8, 6\)"),
+        (memory[1:], memory[:-1], ValueError, "the memory of y overlaps that of x"),
+        (memory[:, 1:], memory[:, :-1], ValueError, "the memory of y overlaps that of x"),
+        (memory, memory[::-1], ValueError, "the memory of y overlaps that of x"),
+        (off[1:], off[:-1], ValueError, "the memory of y overlaps that of x"),
+    ):
+        with pytest.raises(error, match=words):
+            fn(grad[: len(points), : points.shape[1]], points, out=out)
+        assert np.array_equal(memory, before)
+    wanted = fn(grad, memory)
+    assert np.array_equal(fn(grad, read_only(memory), out=off), wanted)
+    assert fn(grad[:, 1:], memory[:, 1:], out=memory[:, 1:]) is not None
+    assert np.array_equal(memory[:, 1:], wanted[:, 1:])
+
+
+@needs_compiler
+def test_a_kernel_of_two_results_is_given_both_to_fill() -> None:
+    both = generate("elu", "cuda", "float32", "forward-derivative").load(on="cpu")
+    points = np.linspace(-2, 2, 6, dtype=np.float32)
+    with pytest.raises(ValueError, match="fills y, dy, but out has 1"):
+        both(points, out=(points,))
+    with pytest.raises(ValueError, match="the memory of dy overlaps that of y"):
+        both(points, out=(points, points))
+    value, slope = both(points, out=(None, points))
+    assert slope is points
+    assert np.array_equal(value, both(np.linspace(-2, 2, 6, dtype=np.float32))[0])
+
+
 @needs_compiler
 @pytest.mark.parametrize("dtype", list(FORMATS))
 def test_every_quantity_may_be_written_in_place(dtype: str) -> None:
@@ -205,8 +251,44 @@ def test_alignment_and_overlap_choose_the_kernel(capability: str) -> None:
         launcher("bias-forward")["launches"]([0, 800], [800], 100, channels=100)
     with pytest.raises(ValueError, match="overlaps that of dx"):
         launcher("bias-backward")["launches"]([0, 800, 1600], [2000, 2000], 100, channels=100)
-    with pytest.raises(ValueError, match="along the last axis"):
+    with pytest.raises(ValueError, match="100 elements cannot have 7 along the last axis"):
         launcher("bias-forward")["launches"]([0, 800], [1600], 100, channels=7)
+
+
+@pytest.mark.parametrize("computes", ["bias-forward", "bias-backward"])
+def test_more_channels_than_are_counted_are_refused_for_their_number(computes: str) -> None:
+    module = launcher(computes)
+    places = [2**40 * k for k in range(len(module["ARRAYS"]) + len(module["RESULTS"]))]
+    given, written = places[: len(module["ARRAYS"])], places[len(module["ARRAYS"]) :]
+    for rows in (1, 3):
+        most = 2**30 - 1
+        assert module["launches"](given, written, rows * most, channels=most, scratch=2**50)
+        with pytest.raises(
+            ValueError, match=r"1073741824 elements along the last axis are more than 1073741823, .* parts"
+        ):
+            module["launches"](given, written, rows * 2**30, channels=2**30)
+    with pytest.raises(ValueError, match="cannot have -1 along"):
+        module["launches"](given, written, 0, channels=-1)
+
+
+def test_an_overlap_is_the_same_for_every_layout_and_axes_of_one_element_have_none() -> None:
+    launch = launcher()["strided_launch"]
+    for shape, source, target, fits in (
+        ((3, 4), (0, (64, 4)), (0, (64, 4)), True),
+        ((3, 4), (0, (64, 4)), (0, (32, 4)), False),
+        ((1, 4), (0, (64, 8)), (0, (16, 8)), True),
+        ((3, 4), (0, (64, 4)), (144, (64, 4)), True),
+        ((3, 4), (0, (64, 4)), (140, (64, 4)), False),
+        ((4,), (96, (-8,)), (100, (4,)), True),
+        ((4,), (96, (-8,)), (72, (-4,)), False),
+        ((6, 1, 5, 1, 4, 3, 2), (0, (960, 1, 96, 1, 24, 8, 2)), (4, (960, 1, 96, 1, 24, 8, 2)), False),
+    ):
+        if fits:
+            assert launch(shape, [source], [target]) is not None
+        else:
+            with pytest.raises(ValueError, match="the memory of y overlaps that of x"):
+                launch(shape, [source], [target])
+    assert launch((4,), [(2, (4,))], [(1024, (4,))]) is None, "an address between two elements takes a copy"
 
 
 @needs_compiler

@@ -202,6 +202,11 @@ def test_a_branch_on_data_parts_a_warp_and_one_on_a_parameter_does_not(guard: st
     assert partings(SKETCH.replace("GUARD", guard)) == parts
 
 
+@pytest.mark.parametrize(("mask", "parts"), [("0x1", 0), ("0x7d", 0), ("0x3", 1), ("R7", 1)])
+def test_bits_of_data_become_those_predicates_alone_that_the_mask_names(mask: str, parts: int) -> None:
+    assert partings(SKETCH.replace("GUARD", f"R2P PR, R4, {mask} ;\n        /*0058*/  @!P1")) == parts
+
+
 def test_a_bounds_check_is_no_branch_in_the_arithmetic() -> None:
     beyond = SKETCH.replace("GUARD BRA `(.L_x_2)", "@P0 BRA `(.L_x_4)").replace(
         "        /*0090*/", ".L_x_4:\n /*0090*/"

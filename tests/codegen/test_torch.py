@@ -275,6 +275,19 @@ def test_vmap_goes_through_the_elements_and_the_parameters() -> None:
     assert torch.equal(slopes, torch.where(x > 0, 1.0, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("dims", "shapes"), [((0, 0), ((0, 3), (0,))), ((1, 0), ((3, 0), (0,))), ((None, 0), ((3,), (0,)))]
+)
+def test_vmap_over_nothing_gives_nothing(dims: tuple[int | None, ...], shapes: tuple[tuple[int, ...], ...]) -> None:
+    fn = as_function("prelu")
+    x, alpha = torch.ones(shapes[0], dtype=torch.float64), torch.ones(shapes[1])
+    got = torch.vmap(fn, in_dims=dims)(x, alpha)
+    assert (got.shape, got.dtype) == ((0, 3), torch.float64)
+    assert torch.vmap(lambda row: fn(row, 0.5))(torch.ones(0, 3)).shape == (0, 3)
+    with pytest.raises(InvalidRequest, match="takes tensors of"):
+        torch.vmap(fn, in_dims=dims)(x.to(torch.int32), alpha)
+
+
 def test_autocast_leaves_the_dtype_alone() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert as_function("elu")(points()).dtype is torch.float32

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 from relusym.errors import InvalidRequest, Missing
 from relusym_codegen.kernel import Kernel
@@ -122,7 +123,7 @@ def _disassembled(binary: bytes) -> str:
 
 
 @cache
-def _library():  # type: ignore[no-untyped-def]
+def _library() -> Any:
     """cuda.bindings.nvrtc, with its shared library loaded."""
     try:
         from cuda.bindings import nvrtc

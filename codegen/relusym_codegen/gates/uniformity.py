@@ -164,8 +164,9 @@ def _written(instruction: Instruction) -> Iterator[str]:
     for operand in operands[: 2 if "256" in instruction.modifiers else 1]:
         if found := re.fullmatch(r"R(\d+)", operand):
             yield from (f"R{int(found[1]) + step}" for step in range(width))
-    if operands[0] == "PR":
-        yield from (f"P{number}" for number in range(7))
+    if operands[0] == "PR":  # R2P: the mask says which predicates; in a register it could be any
+        mask = int(operands[2], 16) if operands[2].startswith("0x") else 0x7F
+        yield from (f"P{number}" for number in range(7) if mask >> number & 1)
     elif re.fullmatch(r"P\d", operands[0]):
         yield operands[0]
     yield from (operand for operand in _further(operands) if re.fullmatch(r"P\d", operand))

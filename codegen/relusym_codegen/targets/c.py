@@ -356,19 +356,22 @@ def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
             given = {"out": out, **named} if out is not None else named
             bound = signature.bind(*operands, **given)
             operands, out = tuple(bound.arguments[name] for name in inputs), bound.arguments.get("out")
+        outs = None if out is None else (out,) if results == 1 else tuple(out)
+        if outs is not None and len(outs) != results:
+            raise ValueError(
+                f"{kernel.identifier} fills {', '.join(kernel.signature.results)}, but out has {len(outs)}"
+            )
         x, arguments = operands[count - 1], operands[count:]
         # the common case, without a detour: arrays side by side in memory, numbers for parameters
-        if type(x) is ndarray and x.dtype == dtype and all(type(value) in _NUMBERS for value in arguments):
-            shape = x.shape
-            outs = (out,) if results == 1 else out
-            if out is None:
-                outs = tuple(empty(shape, dtype) for _ in range(results))
-            pointers = _side_by_side(operands[:count], outs, shape, dtype)
-            if pointers is not None:
-                contiguous(*pointers[:count], *arguments, *pointers[count:], x.size)
-                return outs[0] if results == 1 else tuple(outs)
-        outs = _in_blocks(operands, None if out is None else (out,) if results == 1 else tuple(out))
-        return outs[0] if results == 1 else outs
+        if type(x) is ndarray and (not arguments or all(type(value) in _NUMBERS for value in arguments)):
+            filled = outs or tuple([empty(x.shape, dtype) for _ in range(results)])
+            places = _side_by_side(operands[:count], filled, x.shape, dtype)
+            if places is not None:
+                read, written = places
+                contiguous(*read, *arguments, *written, x.size)
+                return filled[0] if results == 1 else filled
+        filled = _in_blocks(operands, outs)
+        return filled[0] if results == 1 else filled
 
     def _in_blocks(operands: tuple[Any, ...], outs: tuple[Any, ...] | None) -> tuple[Any, ...]:
         """Any layout: NumPy walks the arrays, and copies what overlaps, is unaligned or of foreign byte order."""
@@ -394,7 +397,7 @@ def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
         return outs
 
     call.__name__ = call.__qualname__ = kernel.computes.partition(":")[0].replace("-", "_")
-    call.__signature__ = signature  # type: ignore[attr-defined]
+    call.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect` looks for; mypy does not
     return call
 
 
@@ -405,32 +408,46 @@ _WRITE: Any = ("writeonly", "aligned", "nbo", "no_broadcast", "overlap_assume_el
 
 def _side_by_side(
     sources: Sequence[Any], outs: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> list[int] | None:
+) -> tuple[list[int], list[int]] | None:
     """Addresses of arrays of one shape without gaps, of which no two overlap in part; None where they are not so."""
-    pointers: list[int] = []
+    read: list[int] = []
+    written: list[int] = []
     for array in sources:
-        flags = array.flags if type(array) is np.ndarray and array.dtype == dtype and array.shape == shape else None
-        if flags is None or not (flags.c_contiguous and flags.aligned):
+        place = _address(array, shape, dtype, written_to=False)
+        if place is None:
             return None
-        pointers.append(_address(array))
+        read.append(place)
     size = sources[0].nbytes
     for array in outs:
-        if not (type(array) is np.ndarray and array.dtype == dtype and array.shape == shape and array.flags.carray):
+        place = _address(array, shape, dtype, written_to=True)
+        if place is None:
             return None
-        place = _address(array)
-        for position, other in enumerate(pointers):
-            if abs(place - other) < size and (place != other or position >= len(sources)):
+        for other in read:
+            if abs(place - other) < size and place != other:
                 return None
-        pointers.append(place)
-    return pointers
+        for other in written:
+            if abs(place - other) < size:
+                return None
+        written.append(place)
+    return read, written
 
 
-def _address(array: Any) -> int:
-    """Where the elements begin; `array.ctypes` takes three times as long."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    except (TypeError, ValueError):  # read-only, empty, or a dtype that buffers do not know
-        return int(array.ctypes.data)
+_FIRST_BYTE: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
+
+
+def _address(array: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, written_to: bool) -> int | None:
+    """Where the elements begin, of an array that `_side_by_side` is about."""
+    if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+        return None
+    flags = array.flags
+    if flags.carray:  # may be written, as _FIRST_BYTE demands; `array.ctypes` takes three times as long
+        try:
+            return ctypes.addressof(_FIRST_BYTE(array))
+        except (TypeError, ValueError):  # empty, or a dtype that buffers do not know
+            return int(array.ctypes.data)
+    if written_to or not (flags.c_contiguous and flags.aligned):
+        return None
+    return int(array.ctypes.data)
 
 
 def _checked(array: Any, name: str, dtype: np.dtype[Any]) -> Any:

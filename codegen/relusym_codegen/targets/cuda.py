@@ -410,20 +410,35 @@ def _bound(loaded: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
             name: shape[-1:] if name in (signature.channelwise, signature.summed) else shape
             for name in (*signature.arrays, *signature.results)
         }
-        out = given.get("out")
-        outs = [out] if len(signature.results) == 1 else [None] * len(signature.results) if out is None else list(out)
+        out, names = given.get("out"), signature.results
+        outs = [out] if len(names) == 1 else [None] * len(names) if out is None else list(out)
+        if len(outs) != len(names):
+            raise ValueError(f"{kernel.identifier} fills {', '.join(names)}, but out has {len(outs)}")
         results = {
-            name: np.empty(shapes[name], form.dtype) if array is None else array
-            for name, array in zip(signature.results, outs, strict=True)
+            name: np.empty(shapes[name], form.dtype) if array is None else _to_be_filled(array, name, form)
+            for name, array in zip(names, outs, strict=True)
         }
         for name, array in (*arrays.items(), *results.items()):
-            if array.shape != shapes[name] or array.dtype != form.dtype:
-                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not {form.name} of {shapes[name]}")
+            if array.shape != shapes[name]:
+                raise ValueError(
+                    f"{name} has shape {array.shape}; beside {signature.point} it should be {shapes[name]}"
+                )
         _run(loaded, module, shape, list(arrays.values()), list(results.values()), arguments, signature)
         finished = tuple(array[()] if out is None else array for array in results.values())
         return finished if len(finished) > 1 else finished[0]
 
     return call
+
+
+def _to_be_filled(out: Any, name: str, form: Format) -> np.ndarray[Any, Any]:
+    """`out`, where a result may be written to it."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out ({name}) must be a NumPy array, not {type(out).__name__}")
+    if out.dtype != form.dtype:
+        raise TypeError(f"out ({name}) is {out.dtype}; this kernel is for {form.name}")
+    if not out.flags.writeable:
+        raise ValueError(f"out ({name}) is read-only; give memory that may be written, or a copy")
+    return out
 
 
 def _run(
@@ -437,11 +452,10 @@ def _run(
 ) -> None:
     """All launches of one call; arrays that even a strided kernel cannot take are copied, as on a GPU."""
     if not all(array.flags.c_contiguous and array.flags.aligned for array in (*arrays, *results)):
-        plain = all(array.flags.aligned for array in (*arrays, *results)) and np.prod(shape, dtype=np.int64)
-        step = plain and module["strided_launch"](
+        step = module["strided_launch"](
             shape,
             [(array.ctypes.data, module["_steps"](array, shape)) for array in arrays],
-            [(array.ctypes.data, array.strides) for array in results],
+            [(array.ctypes.data, module["_steps"](array, shape)) for array in results],
             arguments,
         )
         if step:
