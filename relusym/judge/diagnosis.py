@@ -28,7 +28,7 @@ CLASSES: Mapping[str, str] = {
     "nan": "NaN is returned for a number",
     "nan-swallowed": "a number is returned for NaN",
     "overflow": "infinity is returned for a finite value",
-    "flush": "subnormal numbers are taken for zero",
+    "flush": "subnormal numbers are taken for zero, or lose digits",
     "kink": "the derivative chosen at a kink is not the one asked for",
     "range": "the result lies outside all values of the function",
     "layout": "the result depends on where the element lies",

@@ -22,7 +22,7 @@ MEANINGS: Mapping[str, str] = {
     "sign": "wrong sign",
     "nan": "NaN for a number",
     "overflow": "infinite where the exact value is not",
-    "subnormal": "flushed to zero",
+    "subnormal": "digits lost among subnormal numbers",
     "limit": "wrong value at infinity",
     "nan-swallowed": "a number for NaN",
 }

@@ -24,7 +24,7 @@ def test_flushing_is_a_policy_unless_judged_strictly(f: Any) -> None:
     assert kinds(check(kernel, "tanh", dtype="float32", points=POINTS)) == {"subnormal"}
     lenient = check(kernel, "tanh", dtype="float32", points=POINTS, strict=False)
     assert lenient.passed, str(lenient)
-    assert "flushed to zero" in lenient.policies["subnormal numbers"]
+    assert "got 0x0p+0" in lenient.policies["subnormal numbers"]
     assert lenient.max_ulp < 1, "what is reported only says nothing about accuracy"
     honest = check(mutants.in_double(np.tanh), "tanh", dtype="float32", points=POINTS, strict=False)
     assert honest.policies["subnormal numbers"] == "computed like all others"
