@@ -13,6 +13,8 @@ from relusym.floats import FORMATS, all_values, to_format
 from relusym.judge import Bound, check
 from relusym.judge.expectations import expectation, quantities_of
 
+POINTS = 30_000
+
 HONEST: dict[str, tuple[str, str, Any]] = {
     "silu": ("silu", "forward", mutants.silu),
     "sigmoid": ("sigmoid", "forward", mutants.sigmoid),
@@ -32,7 +34,7 @@ HONEST: dict[str, tuple[str, str, Any]] = {
 def test_double_arithmetic_with_one_rounding_is_within_051_ulp(name: str, dtype: str) -> None:
     activation, computes, f = HONEST[name]
     bound = Bound(0.51, 2.0**-25) if dtype == "float32" else Bound(0.51)
-    report = check(mutants.in_double(f), activation, dtype=dtype, computes=computes, bound=bound)
+    report = check(mutants.in_double(f), activation, dtype=dtype, computes=computes, bound=bound, points=POINTS)
     assert report.passed, str(report)
     assert report.findings == ()
     assert report.max_ratio <= 1
@@ -46,7 +48,7 @@ def test_double_arithmetic_passes_the_default_bound_of_float64(name: str) -> Non
     activation, computes, f = HONEST[name]
     # Below -37 erfc itself is subnormal and gelu is not, below -708 so are exp and silu: honest only above.
     within = {"gelu": 37.0, "silu": 708.0}.get(name)
-    report = check(f, activation, dtype="float64", computes=computes, within=within)
+    report = check(f, activation, dtype="float64", computes=computes, within=within, points=POINTS)
     assert report.passed, str(report)
 
 

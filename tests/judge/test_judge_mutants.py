@@ -11,6 +11,7 @@ import pytest
 
 from relusym.judge import check
 
+POINTS = 30_000
 HEX = ("0x", "-0x", "nan", "inf", "-inf")
 
 
@@ -22,6 +23,7 @@ def test_a_kernel_broken_on_purpose_is_caught(mutant: mutants.Mutant) -> None:
         dtype=mutant.dtype,
         computes=mutant.computes,
         parameters=mutant.parameters,
+        points=POINTS,
     )
     assert not report.passed
     kinds = {finding.kind for finding in report.findings}
@@ -48,6 +50,7 @@ def found(name: str, kind: str) -> tuple[str, str]:
         dtype=mutant.dtype,
         computes=mutant.computes,
         parameters=mutant.parameters,
+        points=POINTS,
     )
     (finding,) = (each for each in report.findings if each.kind == kind)
     return finding.input, str(report)
