@@ -5,10 +5,22 @@ from __future__ import annotations
 import io
 import sys
 
-from relusym.cli import auditing, claims, conventions, facts, generating, layers, machine, verifying
+from relusym.cli import auditing, claims, conventions, facts, generating, identifying, layers, machine, verifying
 from relusym.cli.application import INTERRUPTED, app
 
-__all__ = ["app", "auditing", "claims", "conventions", "facts", "generating", "layers", "machine", "main", "verifying"]
+__all__ = [
+    "app",
+    "auditing",
+    "claims",
+    "conventions",
+    "facts",
+    "generating",
+    "identifying",
+    "layers",
+    "machine",
+    "main",
+    "verifying",
+]
 
 
 def main() -> None:
