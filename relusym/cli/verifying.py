@@ -53,6 +53,17 @@ def verify(
         str | None,
         typer.Option(help="The framework of --callable; quantities other than forward are taken by its autograd."),
     ] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--lenient",
+            help="With --callable: judge subnormals, NaN in derivatives and bits in every layout, or report them. "
+            "By default functions of a framework are judged leniently.",
+        ),
+    ] = None,
+    max_ulp: Annotated[
+        float | None, typer.Option(min=0, help="With --callable: the error allowed, instead of the derived tolerance.")
+    ] = None,
     known: Annotated[
         Path | None, typer.Option(help="With --callable: defects known upstream (TOML), which must be there still.")
     ] = None,
@@ -81,6 +92,10 @@ def verify(
             raise InvalidRequest("--jobs is for processes of this machine; with --dask the cluster has its own workers")
         if through is not None and callable_ is None:
             raise InvalidRequest("--through goes with --callable: it names the framework of the function")
+        if (strict is not None or max_ulp is not None) and (callable_ is None or at_all_inputs):
+            raise InvalidRequest(
+                "--strict, --lenient and --max-ulp go with --callable, without --exhaustive over float32"
+            )
         if known is not None and callable_ is None:
             raise InvalidRequest("--known goes with --callable: kernels of ours have no known defects")
         if known is not None and at_all_inputs:
@@ -105,12 +120,14 @@ def verify(
             verdict = _judge_callable(
                 callable_,
                 activations[0],
-                (dtype or ["float32"])[0],
-                (computes or ["forward"])[0],
-                through,
                 settings,
-                policy,
                 known,
+                dtype=(dtype or ["float32"])[0],
+                computes=(computes or ["forward"])[0],
+                through=through,
+                subgradient=policy,
+                strict=strict,
+                max_ulp=max_ulp,
             )
             outcomes, sound = [verdict], verdict["status"] in ("passed", "known")
         else:
@@ -268,16 +285,18 @@ def _generated_by(result: Result, activation: Activation, settings: dict[str, st
 def _judge_callable(
     where: str,
     activation: Activation,
+    settings: dict[str, str],
+    known: Path | None,
+    *,
     dtype: str,
     computes: str,
     through: str | None,
-    settings: dict[str, str],
-    policy: Policy,
-    known: Path | None,
+    **words: Any,
 ) -> dict[str, Any]:
-    """Judge somebody's function against one definition; parameters that it takes by name are passed to it.
+    """Judge somebody's function against one definition, with these words of `check`.
 
-    Findings that the file of known defects lists are expected, and have to be there.
+    Parameters that it takes by name are passed to it. Findings that the file of known defects lists are expected, and
+    have to be there.
     """
     from functools import partial
 
@@ -297,7 +316,7 @@ def _judge_callable(
         computes=computes,
         through=through,
         parameters={**settings, **passed},
-        subgradient=policy,
+        **words,
     )
     typer.echo(str(report))
     if passed:

@@ -188,3 +188,18 @@ def test_an_undecided_batch_is_named_and_exits_with_4(monkeypatch: pytest.Monkey
     done = run(app, ["verify", "relu", *QUICK])
     assert done.exit_code == 4
     assert done.stderr == "relusym: relu for numpy: a limit was not found in time\n"
+
+
+def test_how_strictly_a_callable_is_judged_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "flushing.py").write_text(
+        "import numpy as np\n\n\ndef kernel(x):\n    y = np.tanh(x)\n"
+        "    return np.where(np.abs(y) < np.finfo(y.dtype).smallest_normal, y * 0, y)\n"
+    )
+    asked = ["verify", "tanh", "--callable", f"{tmp_path / 'flushing.py'}:kernel", "--dtype", "float16"]
+    runner = CliRunner()
+    assert runner.invoke(app, asked).exit_code == 1
+    assert runner.invoke(app, [*asked, "--lenient"]).exit_code == 0
+    assert runner.invoke(app, [*asked, "--lenient", "--max-ulp", "0.4"]).exit_code == 1
+    refused = runner.invoke(app, ["verify", "tanh", "--strict"])
+    assert refused.exit_code == 2
+    assert "go with --callable" in refused.output
