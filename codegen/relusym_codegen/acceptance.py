@@ -40,7 +40,7 @@ COMPUTES = (
 ACCURACIES = ("precise", "fast")
 
 POINTS = 30_000
-"""Inputs of float32 and float64 at which each of the thousands of kernels is judged; sweeps judge some at all inputs."""
+"""Inputs of float32 and float64 at which each of thousands of kernels is judged; sweeps judge some at all inputs."""
 
 LABELS = {"cuda": "run on the CPU, where its arithmetic is the same; the GPU was not run"}
 """What a verdict on a target does not prove."""
@@ -254,6 +254,7 @@ def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
         bound=bound_for(kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
         within=TRUSTED.get(batch.activation.name),
         points=POINTS,
+        strict=True,
         work=form.name,
     )
     return Result(

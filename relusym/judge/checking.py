@@ -14,9 +14,9 @@ import numpy.typing as npt
 from relusym import activations, conventions
 from relusym.activation import Activation, Number, parameter_values
 from relusym.calculus.outputs import slope_by_output
-from relusym.calculus.subdifferentials import Policy
+from relusym.calculus.subdifferentials import NAMED_POLICIES, Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import Array, Format, format_of, neighbours
+from relusym.floats import FORMATS, Array, Format, format_of, neighbours
 from relusym.judge.adapters import adapted
 from relusym.judge.adapters.adapter import Adapter
 from relusym.judge.addends import parted
@@ -98,17 +98,17 @@ def check(
     format reaches: 4 + 4 kappa forward, 8 + 8 kappa for derivatives, half an ulp more for backward. Of
     finite inputs larger than `within` only a finite result is asked, for functions which nobody computes
     there (sin of a huge argument). With `strict` the same element gives the same bits in every layout, subnormal
-    numbers count like all others, and a derivative of NaN is NaN; without, this is reported as the kernel's policy.
-    By default functions on NumPy arrays are judged strictly, those of a framework are not.
+    numbers count like all others, and a derivative of NaN is NaN; with strict=False all this is reported as the
+    kernel's policy. By default functions on NumPy arrays are judged strictly but for the bits: SIMD code of NumPy
+    itself rounds otherwise in another layout. Those of a framework are not judged strictly.
 
     Returns a `Report`; an exception of fn is a finding of it. Raises `InvalidRequest` for unknown words,
     `InvalidActivation` and `InvalidSubgradient` for a definition, parameter or policy that makes no sense, and
     `Missing` where the framework is not installed.
     """
-    if max_ulp is not None and bound is not None:
-        raise InvalidRequest("check: give max_ulp or bound, not both")
     form = format_of(dtype)
     judged = activations.named(activation) if isinstance(activation, str) else activation
+    _refuse_nonsense(dtype, judged, parameters, subgradient, max_ulp, bound, seed)
     quantities = quantities_of(computes, judged)
     title = f"{judged.name} {computes} {form.name}"
     passed = _passed(judged, computes, parameters, form) if through else {}
@@ -131,16 +131,50 @@ def check(
             strict=strictly,
             work=format_of(work).name if work else "",
         )
-        allowed = bound or (Bound(max_ulp) if max_ulp is not None else _default(quantity))
+        allowed = _default(quantity) if max_ulp is None else Bound(max_ulp)
         reported = frozenset[str]() if strictly else quantity.policies
-        sweeps.append(Sweep(subject, output, expected, allowed, within, other, reported))
-    in_place_too = kernel.in_place if subject.outputs == 1 and not subject.addend else None
-    ways = Ways(kernel.adapter.layouts, kernel.adapter.lengths, in_place_too, strictly)
+        sweeps.append(Sweep(subject, output, expected, bound or allowed, within, other, reported))
+    several = subject.outputs > 1 or bool(subject.addend)
+    if several and in_place is not None:
+        raise InvalidRequest(f"in_place is for kernels of one result and no addend, not for {computes!r}")
+    ways = Ways(kernel.adapter.layouts, kernel.adapter.lengths, None if several else kernel.in_place, strict is True)
     plan = _Plan(form, _around(extra_points, form), points, examples, seed)
     with np.errstate(all="ignore"):
         outcome = _judged(sweeps, ways, plan)
     call = _Call(kernel.adapter, computes if through and computes != "forward" else "", passed)
     return _report(title, sweeps, outcome, form, call)
+
+
+def _refuse_nonsense(
+    dtype: object,
+    activation: object,
+    parameters: object,
+    subgradient: Policy,
+    max_ulp: float | None,
+    bound: object,
+    seed: int,
+) -> None:
+    """`InvalidRequest` for arguments of the wrong kind, by name."""
+    if dtype is None:
+        raise InvalidRequest(f"check: dtype is None; give one of {', '.join(FORMATS)}")
+    if not isinstance(activation, Activation):
+        raise InvalidRequest(f"check: activation is {type(activation).__name__}; give a name or a relusym.Activation")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidRequest(f"check: parameters is {type(parameters).__name__}; give a mapping from names to values")
+    if max_ulp is not None and bound is not None:
+        raise InvalidRequest("check: give max_ulp or bound, not both")
+    if bound is not None and not isinstance(bound, Bound):
+        raise InvalidRequest(f"check: bound is {type(bound).__name__}; give a Bound, or max_ulp={bound}")
+    if max_ulp is not None and not 0 <= max_ulp < math.inf:
+        raise InvalidRequest(f"check: max_ulp = {max_ulp} is no bound; give a finite number that is not negative")
+    if seed < 0:
+        raise InvalidRequest(f"check: seed = {seed}; give a number that is not negative")
+    if isinstance(subgradient, str):
+        named = (*NAMED_POLICIES, "any", *conventions.names())
+        if conventions.full_name(subgradient) not in named:
+            raise InvalidRequest(
+                f"check: subgradient {subgradient!r} is unknown; known: {', '.join(named)}, or a number"
+            )
 
 
 def assert_agrees(fn: Callable[..., Any] | str | Path, activation: Activation | str, **words: Any) -> Report:
@@ -195,7 +229,7 @@ def _judged(sweeps: Sequence[Sweep], ways: Ways, plan: _Plan) -> _Outcome:
     subject, first = sweeps[0].subject, sweeps[0].expected
     compared = compare_layouts(subject, *_sample(first, plan), ways, _wrong(sweeps))
     total = Tally(findings=tuple(map(_of_a_class, compared.findings)))
-    if any(finding.kind not in ("layout", "input-changed") for finding in compared.findings):
+    if any(finding.kind not in ("layout", "input-changed", "result-changed") for finding in compared.findings):
         return _Outcome(total)
     policies = {"layouts": _in_layouts(compared, ways)}
     kinks: tuple[KinkValue, ...] = ()
@@ -306,7 +340,7 @@ def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format
         exhaustive=form.bits == 16 and total.tested > 0,
         unfaithful=total.unfaithful,
         undecided=total.undecided,
-        reproduce=shown.message if shown and shown.kind == "layout" else line + aim,
+        reproduce=line + aim if (shown is not None and shown.kind != "layout") or not findings else findings[0].message,
         notes=tuple(notes),
         versions=installed_versions(*call.adapter.packages),
         framework=call.adapter.name,

@@ -53,10 +53,12 @@ def _nearest(number: Expr, form: Format) -> float:
 
 
 def with_interval(finding: Finding, seen: Sequence[KinkValue]) -> Finding:
-    """A wrong value at a kink, with the Clarke interval there."""
-    if finding.kind != "kink":
+    """A wrong value of f' at a kink, with the Clarke interval there."""
+    if finding.kind != "kink" or finding.gradient not in (None, hex_of(1.0)):
         return finding
     for kink in seen:
+        if kink.got != finding.got:
+            continue
         if kink.lower is not None and kink.upper is not None and float.fromhex(kink.x) == float.fromhex(finding.input):
             side = "inside" if kink.inside else "outside"
             interval = f"[{float.fromhex(kink.lower):.9g}, {float.fromhex(kink.upper):.9g}]"

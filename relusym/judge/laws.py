@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relusym.errors import Missing
 from relusym.floats import Array, Format, format_of, from_bits, to_bits, ulp
 from relusym.judge.addends import parted
 from relusym.judge.metrics import Bound, error_in_ulps, exact_value
@@ -19,6 +20,10 @@ from relusym.rounding import Reference
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+
+
+BLURRED = 1 / 8
+"""The relative error up to which a subnormal result may come from subnormal intermediates."""
 
 
 class CallFailed(Exception):
@@ -53,6 +58,8 @@ class Subject:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 result = self.fn(*arguments)
+        except Missing:
+            raise
         except Exception as error:
             raise CallFailed(
                 _finding(
@@ -143,8 +150,8 @@ def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools]
         crossing = np.abs(wanted / ulp(value) + offset)
         excused = crossing <= held_to.excused
         smallest = format_of(value.dtype).smallest_normal
-        tiny = np.abs(numbers) < smallest
-        read_as_zero = tiny & (results == _at_zero(numbers, results))
+        tiny = (np.abs(numbers) < smallest) & (numbers != 0)
+        read_as_zero = tiny & (results == _at_zero(numbers, results, wrong))
         below = np.abs(wanted) <= smallest  # what is rounded up to it was smaller
         flushed = (results == 0) & (wanted != 0) & (tiny | below)
         chosen = held_to.at_breakpoint & _between(results, wanted, held_to.other)
@@ -152,7 +159,8 @@ def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools]
         of_policy = wrong & (flushed | read_as_zero)
         if "subnormal" in held_to.reported:
             # There it is no matter of how much is allowed, and digits that subnormal intermediates lose are part of it.
-            of_policy = (flushed | read_as_zero | (below & (np.abs(results) <= smallest))) & (error >= 1)
+            blurred = below & (np.abs(results - exact) <= BLURRED * np.abs(exact))
+            of_policy = (flushed | read_as_zero | blurred) & (error >= 1)
             of_policy &= (results * np.sign(exact) >= 0) & ~chosen
         broken = {
             "nan-swallowed": missing & ~np.isnan(results),
@@ -177,9 +185,9 @@ def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools]
     return broken, np.where(judged, error, 0.0), ratio
 
 
-def _at_zero(x: Floats, results: Floats) -> float:
-    """What the kernel makes of zero, if it is among the inputs; else NaN."""
-    zeros = np.flatnonzero(x == 0)
+def _at_zero(x: Floats, results: Floats, wrong: Bools) -> float:
+    """What the kernel makes of zero, if it is among the inputs and right; else NaN."""
+    zeros = np.flatnonzero((x == 0) & ~wrong)
     return float(results[zeros[0]]) if zeros.size else math.nan
 
 

@@ -20,6 +20,9 @@ Bools = npt.NDArray[np.bool_]
 Wrong = Callable[[int, Array, Array, "Array | None"], Bools]
 """(output, its results, inputs, gradients) -> which results break a law; all have one dimension."""
 
+LONG = (521, 4099, 70_001)
+"""Lengths beyond those of tails: no multiples of a vector, of a block, or of what one thread takes."""
+
 IN_PLACE = "x, written in place"
 
 
@@ -53,6 +56,11 @@ class _Layout:
     lay: Callable[[Array], Array]
     index: Any
     several: str = ""
+    lay_gradient: Callable[[Array], Array] | None = None
+
+    def __call__(self, x: Array, gradient: Array | None) -> tuple[Array, Array | None]:
+        """Inputs and gradients, laid out."""
+        return self.lay(x), None if gradient is None else (self.lay_gradient or self.lay)(gradient)
 
     @property
     def family(self) -> str:
@@ -64,23 +72,32 @@ def compare_layouts(subject: Subject, x: Array, gradient: Array | None, ways: Wa
     """Results for one element in every layout beside those in a plain array.
 
     `x` (a hundred inputs or more) is tried strided, reversed, unaligned, in two and three dimensions, in Fortran
-    order, as 0-d arrays, at many lengths, and in place.
+    order, as 0-d arrays, at many lengths, in place, and once more.
     """
     inputs = (x.copy(), None if gradient is None else gradient.copy())
     try:
-        plain = tuple(np.array(result) for result in kind_of_result(subject, *inputs))
+        first = kind_of_result(subject, *inputs)
+        plain = tuple(np.array(result) for result in first)
+        if _contents(inputs) != _contents((x, gradient)):
+            return Compared((_changed("x"),))
+        kind_of_result(subject, *((x[::-1].copy(), None if gradient is None else gradient[::-1].copy())))
+        if any(
+            canonical_bits(now).tobytes() != canonical_bits(then).tobytes()
+            for now, then in zip(first, plain, strict=True)
+        ):
+            return Compared(
+                (Finding("result-changed", "", "", "", 0.0, "a second call changes the result of the first"),)
+            )
     except CallFailed as failure:
         return Compared((failure.finding,))
-    if _contents(inputs) != _contents((x, gradient)):
-        return Compared((_changed("x"),))
     broken = tuple(wrong(output, result, x, gradient) for output, result in enumerate(plain))
-    written = None if ways.in_place is None else replace(subject, fn=_returning_what_is_written(ways.in_place))
+    written = None if ways.in_place is None else replace(subject, fn=ways.in_place)
     differing: dict[str, int] = {}
     for layout in _layouts(x.size, ways):
         called = written if layout.name == IN_PLACE else subject
         if called is None:
             continue
-        inputs = (layout.lay(x), None if gradient is None else layout.lay(gradient))
+        inputs = layout(x, gradient)
         before = _contents(inputs)
         try:
             results = kind_of_result(called, *inputs)
@@ -104,16 +121,6 @@ def compare_layouts(subject: Subject, x: Array, gradient: Array | None, ways: Wa
     return Compared(differing=tuple(f"{family} ({count} elements)" for family, count in differing.items()))
 
 
-def _returning_what_is_written(in_place: Callable[..., Any]) -> Callable[..., Any]:
-    """Such a function need not return anything: its last input holds the result."""
-
-    def fn(*arrays: Array) -> Any:
-        returned = in_place(*arrays)
-        return arrays[-1] if returned is None else returned
-
-    return fn
-
-
 def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
     return [array.tobytes() for array in arrays if array is not None]
 
@@ -123,9 +130,14 @@ def _layouts(size: int, ways: Ways) -> Iterator[_Layout]:
     index = np.arange(size)
     rows = size // 12 * 12
     grid, block = index[:rows].reshape(-1, 12), index[:rows].reshape(-1, 3, 4)
+    yield _Layout("x, in another call", np.copy, index)
+    yield _Layout("x[::-1].copy()", lambda a: a[::-1].copy(), index[::-1])
     for length in ways.lengths:
         if length <= size:
             yield _Layout(f"x[:{length}]", partial(_first, count=length), index[:length], "the first n elements of x")
+    for length in LONG:
+        place = np.resize(index, length)
+        yield _Layout(f"np.resize(x, {length})", partial(np.take, indices=place), place)
     for position in range(0, size, max(size // 8, 1)):
         lay = partial(_alone, at=position)
         yield _Layout(f"x[{position}].reshape(())", lay, index[position], "arrays of no dimension")
@@ -133,6 +145,8 @@ def _layouts(size: int, ways: Ways) -> Iterator[_Layout]:
     yield _Layout("x.reshape(-1, 3, 4)", lambda a: a[:rows].reshape(-1, 3, 4), block)
     yield _Layout(IN_PLACE, lambda a: a.copy(), index)
     if "strided" in ways.layouts:
+        yield _Layout("x beside a gradient with gaps", np.copy, index, lay_gradient=_with_gaps)
+        yield _Layout("x with gaps beside a contiguous gradient", _with_gaps, index, lay_gradient=np.copy)
         yield _Layout("x[1:]", lambda a: a[1:], index[1:])
         yield _Layout("x[::2]", lambda a: a[::2], index[::2])
         yield _Layout("x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T)
@@ -160,6 +174,10 @@ def _alone(values: Array, at: int) -> Array:
     # By a slice: values[at] is a NumPy scalar, which is no array.
     single: Array = values[at : at + 1].reshape(()).copy()
     return single
+
+
+def _with_gaps(values: Array) -> Array:
+    return np.repeat(values, 2)[::2]
 
 
 def _unaligned(values: Array) -> Array:

@@ -19,8 +19,8 @@ class Finding:
 
     `input`, `gradient`, `got` and `expected` are hex floats (or 'nan', 'inf'); `count` says at how many
     inputs the same kind of error was seen. Kinds: accuracy, kink, sign, nan, overflow, subnormal, limit,
-    nan-swallowed, range, layout, dtype, shape, input-changed, exception. `defect` is one of the classes of
-    `diagnosis`, `where` over which inputs it extends, both in words.
+    nan-swallowed, range, layout, dtype, shape, input-changed, result-changed, exception. `defect` is one of the
+    classes of `diagnosis`, `where` over which inputs it extends, both in words.
     """
 
     kind: str

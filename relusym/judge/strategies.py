@@ -127,7 +127,10 @@ def edge_points(form: Format) -> Array:
     positions = np.array(magnitudes, dtype=np.int64)
     sided = from_ordinal(np.unique(np.concatenate([positions, -positions])), form)
     specials = np.array([-0.0, np.inf, -np.inf, np.nan], dtype=form.dtype)
-    return np.concatenate([sided, specials])
+    # NaN has two signs, of which processors make the negative one, and a payload.
+    quiet = int(to_bits(specials[-1:])[0])
+    others = from_bits(np.array([quiet | 1 << (form.bits - 1), quiet | 1], dtype=np.uint64), form)
+    return np.concatenate([sided, specials, others])
 
 
 def spread_points(form: Format, *, seed: int, count: int = LEAST_SPREAD) -> Array:

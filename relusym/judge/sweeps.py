@@ -11,7 +11,7 @@ import numpy as np
 from relusym.floats import Array, Format, all_values, format_of, neighbours
 from relusym.judge.diagnosis import Diagnosis, diagnosed
 from relusym.judge.expectations import Expectation, Quantity
-from relusym.judge.laws import Standard, Subject, kind_of_result, pointwise, simpler, simplicity, standard
+from relusym.judge.laws import CallFailed, Standard, Subject, kind_of_result, pointwise, simpler, simplicity, standard
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of
 from relusym.judge.strategies import CLOSE, gradients_for, inputs_for
@@ -101,8 +101,11 @@ class Sweep:
     def run(self, x: Array, gradient: Array | None) -> tuple[Array, Standard]:
         """The kernel's results at these inputs, and the standard."""
         # Copies: a kernel that writes into its input must not move the points at which it is judged.
-        given = x.copy(), None if gradient is None else gradient.copy()
-        got = np.asarray(kind_of_result(self.subject, *given)[self.output])
+        given, weight = x.copy(), None if gradient is None else gradient.copy()
+        got = np.asarray(kind_of_result(self.subject, given, weight)[self.output])
+        changed = gradient is not None and weight is not None and weight.tobytes() != gradient.tobytes()
+        if changed or given.tobytes() != x.tobytes():
+            raise CallFailed(Finding("input-changed", "", "", "", 0.0, f"fn changes its input of {x.size:,} elements"))
         return got, self.standard(x, gradient)
 
     def standard(self, x: Array, gradient: Array | None) -> Standard:

@@ -24,6 +24,7 @@ def test_a_kernel_broken_on_purpose_is_caught(mutant: mutants.Mutant) -> None:
         computes=mutant.computes,
         parameters=mutant.parameters,
         points=POINTS,
+        strict=True,
     )
     assert not report.passed
     kinds = {finding.kind for finding in report.findings}
@@ -51,6 +52,7 @@ def found(name: str, kind: str) -> tuple[str, str]:
         computes=mutant.computes,
         parameters=mutant.parameters,
         points=POINTS,
+        strict=True,
     )
     (finding,) = (each for each in report.findings if each.kind == kind)
     return finding.input, str(report)

@@ -8,8 +8,10 @@ import mutants
 import numpy as np
 import pytest
 
+from relusym.errors import InvalidRequest
 from relusym.judge import assert_agrees, check
 from relusym.judge.diagnosis import CLASSES, diagnosed
+from relusym.parsing import parse
 
 POINTS = 20_000
 
@@ -44,8 +46,8 @@ def test_a_derivative_that_swallows_nan_is_a_policy_and_a_function_that_does_is_
 
 def test_bits_may_depend_on_the_layout_but_errors_may_not_unless_judged_strictly() -> None:
     body_and_tail = mutants.tail_of_eight(mutants.in_double(mutants.silu))
-    assert "layout" in kinds(check(body_and_tail, "silu", dtype="float32", points=POINTS))
-    lenient = check(body_and_tail, "silu", dtype="float32", points=POINTS, strict=False)
+    assert "layout" in kinds(check(body_and_tail, "silu", dtype="float32", points=POINTS, strict=True))
+    lenient = check(body_and_tail, "silu", dtype="float32", points=POINTS)
     assert lenient.passed, str(lenient)
     assert "none of them wrong" in lenient.policies["layouts"]
 
@@ -210,3 +212,89 @@ def test_agreement_is_asserted_with_the_text_of_the_report() -> None:
     assert assert_agrees(np.tanh, "tanh", dtype="float16").passed
     with pytest.raises(AssertionError, match=r"FAILED: tanh forward float16[\s\S]*reproduce: fn\(np\.array"):
         assert_agrees(np.sin, "tanh", dtype="float16")
+
+
+def test_a_tail_that_only_long_arrays_have_is_seen() -> None:
+    def kernel(x: Any) -> Any:
+        result = np.ravel(mutants.in_double(np.tanh)(x)).copy()
+        if result.size > 512:
+            result[result.size // 64 * 64 :] = 0
+        return result.reshape(x.shape)
+
+    assert kinds(check(kernel, "tanh", dtype="float16")) == {"layout"}
+
+
+def test_a_result_that_the_next_call_overwrites_is_found() -> None:
+    kept: dict[tuple[int, ...], Any] = {}
+
+    def kernel(x: Any) -> Any:
+        out = kept.setdefault(x.shape, np.empty_like(x))
+        return np.tanh(x, out=out)
+
+    report = check(kernel, "tanh", dtype="float32", points=POINTS)
+    assert "result-changed" in kinds(report)
+
+
+def test_a_kernel_that_remembers_is_found() -> None:
+    calls: list[int] = []
+
+    def kernel(x: Any) -> Any:
+        calls.append(x.size)
+        return np.tanh(x) if len(calls) < 20 else np.tanh(x) * x.dtype.type(1.5)
+
+    assert not check(kernel, "tanh", dtype="float32", points=POINTS).passed
+
+
+def test_large_inputs_are_left_alone_as_well() -> None:
+    def kernel(x: Any) -> Any:
+        result = np.maximum(x, 0)
+        if x.size > 1000:
+            x[...] = result
+        return result
+
+    assert "input-changed" in kinds(check(kernel, "relu", dtype="float32", points=POINTS))
+
+
+def test_an_in_place_variant_has_to_write() -> None:
+    def relu_(x: Any) -> Any:
+        return np.maximum(x, 0)
+
+    assert kinds(check(mutants.relu, "relu", dtype="float16", in_place=relu_)) == {"layout"}
+
+
+def test_nan_of_every_kind_is_handed_on() -> None:
+    def kernel(x: Any) -> Any:
+        return np.where(np.signbit(x), x.dtype.type(0), np.maximum(x, 0)).astype(x.dtype)
+
+    report = check(kernel, "relu", dtype="float32", points=POINTS)
+    assert kinds(report) == {"nan-swallowed"}, "the NaN of x86 has its sign set"
+
+
+@pytest.mark.parametrize("max_ulp", [float("nan"), -1, float("inf")])
+def test_a_bound_that_is_none_is_refused(max_ulp: float) -> None:
+    with pytest.raises(InvalidRequest, match="max_ulp"):
+        check(np.tanh, "tanh", dtype="float16", max_ulp=max_ulp)
+
+
+def test_a_gradient_in_another_layout_than_x_is_tried() -> None:
+    def kernel(g: Any, x: Any) -> Any:
+        """Reads the memory of g with the steps of x."""
+        if g.strides != x.strides and g.size > 1:
+            g = np.lib.stride_tricks.as_strided(
+                g if g.strides[0] > x.strides[0] else np.repeat(g, 2), x.shape, x.strides
+            )
+        return mutants.in_double(lambda g, x: g * mutants.sigmoid(x))(g, x)
+
+    report = check(kernel, "softplus", dtype="float32", computes="backward", points=POINTS)
+    assert kinds(report) == {"layout"}
+    assert "gradient" in report.findings[0].message
+
+
+def test_numpy_that_rounds_otherwise_in_another_layout_is_not_accused() -> None:
+    assert check(np.exp, parse("exp(x)"), dtype="float64", points=POINTS).passed
+
+
+@pytest.mark.parametrize("computes", ["forward-derivative", "bias-forward"])
+def test_an_in_place_variant_of_what_has_none_is_refused(computes: str) -> None:
+    with pytest.raises(InvalidRequest, match="in_place"):
+        check(np.tanh, "tanh", dtype="float16", computes=computes, in_place=np.tanh)

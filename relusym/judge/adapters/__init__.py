@@ -80,9 +80,11 @@ def adapted(
     if not callable(function):
         raise InvalidRequest(f"fn is {type(fn).__name__}, which is not callable")
     if through is not None and computes != "forward":
+        if in_place is not None:
+            raise InvalidRequest(f"in_place goes with the forward function; {computes!r} is taken by autograd")
         return Adapted(_derived(adapter, function, computes, parameters or {}), adapter)
     found = in_place or (adapter.in_place(fn) if computes == "forward" or adapter is NUMPY else None)
-    return Adapted(_called(adapter, function), adapter, None if found is None else _called(adapter, found))
+    return Adapted(_called(adapter, function), adapter, None if found is None else _written(adapter, found))
 
 
 def _called(adapter: Adapter, function: Function) -> Callable[..., Any]:
@@ -93,6 +95,17 @@ def _called(adapter: Adapter, function: Function) -> Callable[..., Any]:
     def kernel(*arrays: Array) -> Any:
         with adapter.session(arrays[-1].dtype.name):
             return adapter.taken(function(*(adapter.given(array) for array in arrays)))
+
+    return kernel
+
+
+def _written(adapter: Adapter, in_place: Function) -> Callable[..., Any]:
+    """What such a variant leaves in its last input; what it returns where that is in other memory."""
+    call = _called(adapter, in_place)
+
+    def kernel(*arrays: Array) -> Any:
+        returned = call(*arrays)
+        return arrays[-1] if adapter.shares else returned
 
     return kernel
 

@@ -17,4 +17,4 @@ def _taken(result: Any) -> Any:
     return np.from_dlpack(result, device="cpu")
 
 
-ADAPTER = Adapter(name="dlpack", layouts=LAYOUTS - {"unaligned"}, taken=_taken)
+ADAPTER = Adapter(name="dlpack", layouts=LAYOUTS - {"unaligned"}, taken=_taken, shares=True)

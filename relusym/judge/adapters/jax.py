@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relusym.floats import Array
-from relusym.judge.adapters.adapter import Adapter, Function, needed
+from relusym.judge.adapters.adapter import Adapter, Function, needed, refuse_others
 
 LENGTHS = (0, 1, 2, 3, 8, 17, 64, 67)
 """Each length is compiled by itself."""
@@ -27,8 +27,7 @@ def _taken(result: Any) -> Any:
 def _gradient(fn: Function, at: Any, weight: Any) -> Any:
     jax = needed("jax", "jax")
     result, pull_back = jax.vjp(fn, at)
-    if not isinstance(result, jax.Array) or result.shape != at.shape or result.dtype != weight.dtype:
-        return result  # the judge says what is wrong with it
+    refuse_others(result, jax.Array, at)
     return pull_back(weight)[0]
 
 

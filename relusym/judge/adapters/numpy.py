@@ -16,4 +16,4 @@ def _in_place(fn: Any) -> Function | None:
     return lambda *arrays: fn(*arrays, out=arrays[-1])
 
 
-ADAPTER = Adapter(name="numpy", packages=("numpy",), layouts=LAYOUTS, in_place=_in_place)
+ADAPTER = Adapter(name="numpy", packages=("numpy",), layouts=LAYOUTS, in_place=_in_place, shares=True)

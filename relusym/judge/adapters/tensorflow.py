@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from relusym.floats import Array
-from relusym.judge.adapters.adapter import Adapter, Function, needed
+from relusym.judge.adapters.adapter import Adapter, Function, needed, refuse_others
 
 
 def _given(array: Array) -> Any:
@@ -25,8 +25,7 @@ def _gradient(fn: Function, at: Any, weight: Any) -> Any:
     with tf.GradientTape() as tape:
         tape.watch(at)
         result = fn(at)
-    if not isinstance(result, tf.Tensor) or result.shape != at.shape or result.dtype != weight.dtype:
-        return result  # the judge says what is wrong with it
+    refuse_others(result, tf.Tensor, at)
     slope = tape.gradient(result, at, output_gradients=weight)
     return tf.zeros_like(at) if slope is None else slope
 

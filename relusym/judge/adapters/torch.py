@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from relusym.floats import FORMATS, Array
-from relusym.judge.adapters.adapter import Adapter, Function, needed, takes
+from relusym.judge.adapters.adapter import Adapter, Function, needed, refuse_others, takes
 
 
 def _given(array: Array) -> Any:
@@ -25,10 +25,18 @@ def _taken(result: Any) -> Any:
         return tuple(map(_taken, result))
     if not isinstance(result, torch.Tensor):
         return result
-    found = result.detach().cpu().clone()  # autograd may give a zero without memory
-    if found.dtype == torch.bfloat16:
-        return found.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype)
-    return found.numpy()
+    found = result.detach().cpu()
+    try:
+        return _as_numpy(found)
+    except RuntimeError:
+        return _as_numpy(found.clone())  # autograd may give a zero without memory
+
+
+def _as_numpy(tensor: Any) -> Any:
+    torch = needed("torch", "torch")
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype)
+    return tensor.numpy()
 
 
 def _gradient(fn: Function, at: Any, weight: Any) -> Any:
@@ -36,8 +44,7 @@ def _gradient(fn: Function, at: Any, weight: Any) -> Any:
     nested = at.requires_grad
     leaf = at if nested else at.detach().requires_grad_()
     result = fn(leaf)
-    if not isinstance(result, torch.Tensor) or result.shape != at.shape:
-        return result  # the judge says what is wrong with it
+    refuse_others(result, torch.Tensor, at)
     if not result.requires_grad:
         return torch.zeros_like(at)  # what does not depend on the input has this derivative
     # Only within another derivative: formulas that can be differentiated again may be others than the usual ones.
@@ -81,4 +88,5 @@ ADAPTER = Adapter(
         "(d,) = torch.autograd.grad({fn}(x), x, {g}, create_graph=True); torch.autograd.grad(d, x, {g})",
         "parameter-gradient": "p = {p}.requires_grad_(); torch.autograd.grad({fn}({x}, {parameter}=p), p, {g})",
     },
+    shares=True,
 )
