@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relusym.errors import InvalidRequest, Missing
+from relusym.errors import InvalidRequest, Missing, RelusymError
 
 if TYPE_CHECKING:
     from relusym.activation import Activation
@@ -31,17 +31,22 @@ def imported(where: str) -> Any:
             path = Path(home)
             if not path.is_file():
                 raise InvalidRequest(f"--callable: there is no file {home}")
-            spec = importlib.util.spec_from_file_location(path.stem, path)
+            # under a name of its own: a file may be called as a package is
+            spec = importlib.util.spec_from_file_location(f"relusym_callable_{path.stem}", path)
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # dataclasses look there
+            sys.path.insert(0, str(path.parent.resolve()))
             spec.loader.exec_module(module)
         else:
             sys.path.insert(0, str(Path.cwd()))
             module = importlib.import_module(home)
     except ModuleNotFoundError as error:
         raise Missing(f"--callable {where}: {error}; install it, or give path/file.py:function") from None
-    except (ImportError, SyntaxError, ArithmeticError, LookupError, NameError, OSError, TypeError) as error:
+    except RelusymError:
+        raise
+    except Exception as error:  # whatever the code of a user raises
         raise InvalidRequest(f"--callable: {home} cannot be imported: {type(error).__name__}: {error}") from None
     try:
         found: Any = module

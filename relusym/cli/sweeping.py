@@ -115,12 +115,15 @@ def sweep_callable(
 
 
 def _source_sha256(fn: Any) -> str | None:
-    """Of the file that defines a function, if it is one of Python."""
+    """Of the file that defines a function, or the class of what is none, if it is one of Python."""
+    import functools
     import hashlib
     import inspect
 
+    while isinstance(fn, functools.partial):
+        fn = fn.func
     try:
-        path = inspect.getsourcefile(fn)
+        path = inspect.getsourcefile(fn if inspect.isroutine(fn) else type(fn))
     except TypeError:
         return None
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None

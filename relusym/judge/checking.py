@@ -342,7 +342,7 @@ def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format
         undecided=total.undecided,
         reproduce=line + aim if (shown is not None and shown.kind != "layout") or not findings else findings[0].message,
         notes=tuple(notes),
-        versions=installed_versions(*call.adapter.packages),
+        versions=dict(installed_versions(*call.adapter.packages)),
         framework=call.adapter.name,
         policies=dict(outcome.policies),
         kinks=outcome.kinks,

@@ -26,6 +26,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relusym.errors import InvalidRequest
+from relusym.floats import FORMATS
+from relusym.judge.reports import KINDS
 
 REQUIRED = ("activation", "dtype", "kind", "link")
 OPTIONAL = ("callable", "test", "computes", "defect", "reason")
@@ -162,5 +164,8 @@ def _entries(table: Mapping[str, Any], where: str) -> list[KnownDefect]:
     link = urlsplit(table["link"])
     if link.scheme != "https" or not link.netloc:
         raise InvalidRequest(f"{where}: link {table['link']!r} is no https address of where the defect is told")
+    for value, words in ((table["kind"], KINDS), *((dtype, tuple(FORMATS)) for dtype in dtypes)):
+        if value not in words:
+            raise InvalidRequest(f"{where}: {value!r} is unknown; known: {', '.join(words)}")
     entry = KnownDefect(**{"computes": "forward", **table, "dtype": dtypes[0]})
     return [replace(entry, dtype=dtype) for dtype in dtypes]

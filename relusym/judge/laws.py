@@ -72,7 +72,13 @@ class Subject:
             raise CallFailed(_finding("shape", f"returned {type(result).__name__}, not {self.outputs} arrays"))
         if self.addend and before != [array.tobytes() for array in arguments]:
             raise CallFailed(_finding("input-changed", "fn changes its input"))
-        return tuple(result.reshape(x.shape) for result in results) if self.addend == "bias" else tuple(results)
+        if self.addend != "bias":
+            return tuple(results)
+        for result in results:
+            if np.shape(result) != arguments[-1].shape:
+                told = f"shape {arguments[-1].shape} in, {np.shape(result)} out"
+                raise CallFailed(_finding("shape", told, str(np.shape(result)), str(arguments[-1].shape)))
+        return tuple(np.asarray(result).reshape(x.shape) for result in results)
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,33 @@ from typing import Any
 
 import numpy as np
 
+KINDS = (
+    "accuracy",
+    "kink",
+    "sign",
+    "nan",
+    "overflow",
+    "subnormal",
+    "limit",
+    "nan-swallowed",
+    "range",
+    "layout",
+    "dtype",
+    "shape",
+    "input-changed",
+    "result-changed",
+    "exception",
+)
+"""Of findings."""
+
 
 @dataclass(frozen=True)
 class Finding:
     """One way in which a kernel is wrong, shown at the simplest input found.
 
     `input`, `gradient`, `got` and `expected` are hex floats (or 'nan', 'inf'); `count` says at how many
-    inputs the same kind of error was seen. Kinds: accuracy, kink, sign, nan, overflow, subnormal, limit,
-    nan-swallowed, range, layout, dtype, shape, input-changed, result-changed, exception. `defect` is one of the
-    classes of `diagnosis`, `where` over which inputs it extends, both in words.
+    inputs the same kind of error was seen. `kind` is one of `KINDS`, `defect` one of the classes of `diagnosis`,
+    `where` says over which inputs it extends, both in words.
     """
 
     kind: str

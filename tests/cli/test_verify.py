@@ -203,3 +203,17 @@ def test_how_strictly_a_callable_is_judged_is_chosen(tmp_path: Path) -> None:
     refused = runner.invoke(app, ["verify", "tanh", "--strict"])
     assert refused.exit_code == 2
     assert "go with --callable" in refused.output
+
+
+def test_a_file_of_a_user_may_hold_dataclasses_and_have_siblings(tmp_path: Path) -> None:
+    (tmp_path / "sibling_of_mine.py").write_text("import numpy as np\n\nbase = np.tanh\n")
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom sibling_of_mine import base\n\n\n"
+        "@dataclass\nclass Kernel:\n    scale: float\n\n\ndef kernel(x):\n    return base(x)\n"
+    )
+    asked = ["verify", "tanh", "--dtype", "float16", "--callable"]
+    assert CliRunner().invoke(app, [*asked, f"{tmp_path / 'mine.py'}:kernel"]).exit_code == 0
+    (tmp_path / "raises.py").write_text("raise RuntimeError('not today')\n")
+    refused = CliRunner().invoke(app, [*asked, f"{tmp_path / 'raises.py'}:kernel"])
+    assert refused.exit_code == 2
+    assert "RuntimeError: not today" in refused.output

@@ -222,6 +222,10 @@ class TestOnnxRuntime:
         assert self.judge("LeakyRelu(alpha=0.5)", "leaky_relu", parameters={"negative_slope": "1/2"}).passed
         assert not self.judge("LeakyRelu(alpha=0.5)", "leaky_relu").passed
 
+    def test_attributes_of_another_type_are_another_operator(self) -> None:
+        assert kinds(self.judge("Elu(alpha=1)", "elu")) == {"exception"}, "alpha is a float there"
+        assert "exception" not in kinds(self.judge("Elu(alpha=1.0)", "elu"))
+
     def test_a_model_file_is_judged(self, tmp_path: Path) -> None:
         import onnx
         from onnx import TensorProto, helper

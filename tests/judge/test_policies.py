@@ -7,6 +7,7 @@ from typing import Any
 import mutants
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies
 
 from relusym.errors import InvalidRequest
 from relusym.judge import assert_agrees, check
@@ -298,3 +299,19 @@ def test_numpy_that_rounds_otherwise_in_another_layout_is_not_accused() -> None:
 def test_an_in_place_variant_of_what_has_none_is_refused(computes: str) -> None:
     with pytest.raises(InvalidRequest, match="in_place"):
         check(np.tanh, "tanh", dtype="float16", computes=computes, in_place=np.tanh)
+
+
+@settings(max_examples=2, deadline=None)
+@given(strategies.integers(1, 2))
+def test_a_kernel_may_be_judged_inside_a_test_of_hypothesis(times: int) -> None:
+    assert check(mutants.relu, "relu", dtype="float32", points=POINTS // times).passed
+
+
+def test_reports_do_not_share_their_versions() -> None:
+    first = check(np.tanh, "tanh", dtype="float16")
+    assert check(np.tanh, "tanh", dtype="float16").versions is not first.versions
+
+
+def test_bias_kernels_that_give_another_shape_are_told() -> None:
+    report = check(lambda x, b: np.zeros(3, x.dtype), "relu", dtype="float32", computes="bias-forward", points=POINTS)
+    assert kinds(report) == {"shape"}

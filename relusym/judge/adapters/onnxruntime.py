@@ -46,14 +46,19 @@ def _function(named: Any) -> Function:
     return lambda x: _run(session, x)
 
 
-def _operator(text: str) -> tuple[str, str, tuple[tuple[str, Any], ...]]:
-    """Domain, name and attributes of com.microsoft.QuickGelu(alpha=1.702); only literals are read."""
+def _operator(text: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """Domain, name and attributes of com.microsoft.QuickGelu(alpha=1.702); only literals are read.
+
+    Their text, not their values: 1 and 1.0 are one key of a cache, and two attributes.
+    """
     wrong = InvalidRequest(f"{text!r} is no operator; write Gelu, or Gelu(approximate='tanh'), or a model file's name")
     try:
         tree = ast.parse(text, mode="eval").body
         named = tree.func if isinstance(tree, ast.Call) else tree
         given = tree.keywords if isinstance(tree, ast.Call) and not tree.args else []
-        attributes = tuple((keyword.arg, ast.literal_eval(keyword.value)) for keyword in given if keyword.arg)
+        attributes = tuple((keyword.arg, ast.unparse(keyword.value)) for keyword in given if keyword.arg)
+        for _, value in attributes:
+            ast.literal_eval(value)
     except (SyntaxError, ValueError):
         raise wrong from None
     if isinstance(tree, ast.Call) and tree.args:
@@ -65,11 +70,12 @@ def _operator(text: str) -> tuple[str, str, tuple[tuple[str, Any], ...]]:
 
 
 @lru_cache(maxsize=64)
-def _model(domain: str, operator: str, attributes: tuple[tuple[str, Any], ...], dtype: str) -> bytes:
+def _model(domain: str, operator: str, attributes: tuple[tuple[str, str], ...], dtype: str) -> bytes:
     """A model of this one node, of any shape."""
     onnx = needed("onnx", "onnx")
     element = getattr(onnx.TensorProto, _TYPES[dtype])
-    node = onnx.helper.make_node(operator, ["x"], ["y"], domain=domain, **dict(attributes))
+    values = {name: ast.literal_eval(value) for name, value in attributes}
+    node = onnx.helper.make_node(operator, ["x"], ["y"], domain=domain, **values)
     graph = onnx.helper.make_graph(
         [node],
         operator,
