@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relusym.activation import Activation, Number
 from relusym.floats import Array, Format, all_values, neighbours, round_to, to_format
 from relusym.judge.checking import DEFAULT_BOUNDS
-from relusym.judge.expectations import Expectation, expectation, quantities_of
+from relusym.judge.expectations import Expectation, expectations, quantities_of
 from relusym.judge.laws import CallFailed, Subject, pointwise
 from relusym.judge.reports import hex_of
 from relusym.judge.sweeps import Sweep
@@ -116,14 +116,10 @@ def curve(
     At kinks every value of the Clarke interval is right; subnormal numbers may be flushed.
     """
     (quantity,) = quantities_of(computes, activation)
-    left, right = (
-        expectation(activation, quantity, parameters=parameters, subgradient=side) for side in ("left", "right")
-    )
-    other = None if left.stated == right.stated else right
-    over = Sweep(
-        Subject(fn, False, 1), 0, left, DEFAULT_BOUNDS[computes], None, other, frozenset({"subnormal", "nan-swallowed"})
-    )
-    x = points(left, form, each)
+    expected, other = expectations(activation, quantity, parameters=parameters, subgradient="any", strict=False)
+    reported = quantity.policies_in(form)
+    over = Sweep(Subject(fn, False, 1), 0, expected, DEFAULT_BOUNDS[computes], None, other, reported)
+    x = points(expected, form, each)
     try:
         with np.errstate(all="ignore"):
             got, held_to = over.run(x, None)

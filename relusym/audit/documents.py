@@ -94,7 +94,7 @@ def choice(kink: Kink) -> str:
         return ""
     if not kink.inside:
         return "**outside**"
-    return "the smallest" if kink.least else "inside"
+    return "nearest to 0" if kink.least_norm else "inside"
 
 
 def _head(found: Audit, level: int) -> list[str]:

@@ -63,8 +63,8 @@ class Kink:
     inside: bool | None
 
     @property
-    def least(self) -> bool | None:
-        """Whether the value is the smallest of the interval, as mathematics likes it best."""
+    def least_norm(self) -> bool | None:
+        """Whether no value of the interval is nearer to 0."""
         if self.lower is None or self.upper is None:
             return None
         return float.fromhex(self.got) == min(max(0.0, float.fromhex(self.lower)), float.fromhex(self.upper))

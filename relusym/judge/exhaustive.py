@@ -125,7 +125,7 @@ class Trial:
     def policies(self) -> frozenset[str]:
         """The laws whose breaches are reported and not judged."""
         (quantity,) = quantities_of(self.computes, self.activation)
-        return frozenset() if self.strict else quantity.policies
+        return frozenset() if self.strict else quantity.policies_in(FORM)
 
 
 @dataclass(frozen=True)

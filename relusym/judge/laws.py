@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relusym.errors import Missing
-from relusym.floats import Array, Format, format_of, from_bits, to_bits, ulp
+from relusym.errors import InvalidRequest, Missing
+from relusym.floats import FORMATS, Array, Format, format_of, from_bits, to_bits, ulp
 from relusym.judge.addends import parted
 from relusym.judge.metrics import Bound, error_in_ulps, exact_value
 from relusym.judge.reports import Finding
@@ -219,6 +219,17 @@ def kind_of_result(subject: Subject, x: Array, gradient: Array | None) -> tuple[
                 _finding("shape", f"shape {x.shape} in, {result.shape} out", str(result.shape), str(x.shape))
             )
     return results
+
+
+def refuse_flushing() -> None:
+    """`InvalidRequest` where the processor takes subnormal numbers for zero: the judge would be blind to them."""
+    for form in (FORMATS["float32"], FORMATS["float64"]):
+        smallest = np.full(1, form.smallest_subnormal, dtype=form.dtype)
+        if not np.all(smallest * form.dtype.type(1) > 0) or not np.all(smallest.astype(np.float64) > 0):
+            raise InvalidRequest(
+                "this thread takes subnormal numbers for zero, so nobody can judge them in it; switch that off "
+                "(torch.set_flush_denormal(False)), or judge in a process without the library that switched it on"
+            )
 
 
 def canonical_bits(values: Array) -> Array:

@@ -20,8 +20,8 @@ Bools = npt.NDArray[np.bool_]
 Wrong = Callable[[int, Array, Array, "Array | None"], Bools]
 """(output, its results, inputs, gradients) -> which results break a law; all have one dimension."""
 
-LONG = (521, 4099, 70_001)
-"""Lengths beyond those of tails: no multiples of a vector, of a block, or of what one thread takes."""
+LONG = (128, 256, 521, 1024, 4099, 70_001)
+"""Lengths beyond those of tails: whole blocks, and no multiples of a vector, a block, or of what one thread takes."""
 
 IN_PLACE = "x, written in place"
 
@@ -147,6 +147,9 @@ def _layouts(size: int, ways: Ways) -> Iterator[_Layout]:
     if "strided" in ways.layouts:
         yield _Layout("x beside a gradient with gaps", np.copy, index, lay_gradient=_with_gaps)
         yield _Layout("x with gaps beside a contiguous gradient", _with_gaps, index, lay_gradient=np.copy)
+        for position in range(0, size, max(size // 8, 1)):
+            lay = partial(_expanded, at=position)
+            yield _Layout(f"x[{position}], expanded", lay, np.full(LONGEST_TAIL, position), "expanded elements")
         yield _Layout("x[1:]", lambda a: a[1:], index[1:])
         yield _Layout("x[::2]", lambda a: a[::2], index[::2])
         yield _Layout("x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T)
@@ -174,6 +177,11 @@ def _alone(values: Array, at: int) -> Array:
     # By a slice: values[at] is a NumPy scalar, which is no array.
     single: Array = values[at : at + 1].reshape(()).copy()
     return single
+
+
+def _expanded(values: Array, at: int) -> Array:
+    """With a stride of 0, as gradients of sums are."""
+    return np.broadcast_to(values[at : at + 1], (LONGEST_TAIL,))
 
 
 def _with_gaps(values: Array) -> Array:

@@ -165,10 +165,15 @@ def inputs_for(form: Format, landmarks: Array, *, points: int, examples: int, se
 
 
 def gradients_for(x: Array, *, seed: int) -> Array:
-    """One incoming gradient for each input: normally distributed, one in eight from the whole format."""
+    """One incoming gradient for each input: normally distributed, one in eight of any size, one in 64 at an edge.
+
+    The edges are zeros of both signs, the smallest subnormal and normal numbers, and the largest one.
+    """
     form = format_of(x.dtype)
     random = np.random.default_rng(seed)
     wide = random.standard_normal(x.size)
     anywhere = np.exp2(random.uniform(-1, 1, x.size) * (form.max_exponent - 1))
     wide = np.where(random.random(x.size) < 1 / 8, np.copysign(anywhere, wide), wide)
+    edges = np.array([0.0, form.smallest_subnormal, form.smallest_normal, form.max])
+    wide = np.where(random.random(x.size) < 1 / 64, np.copysign(random.choice(edges, x.size), wide), wide)
     return to_format(round_to(wide, form), form)

@@ -113,9 +113,40 @@ class TestPyTorch:
         words = {"dtype": "float16", "computes": "second-derivative", "through": "torch"}
         assert check(torch.abs, parse("abs(x)"), **words).passed
 
+    def test_gradients_are_taken_whatever_the_caller_has_switched_off(self, torch: Any) -> None:
+        words = {"dtype": "float16", "computes": "derivative", "through": "torch"}
+        with torch.no_grad():
+            assert check(torch.relu, "relu", **words).passed
+        with torch.inference_mode():
+            assert check(torch.relu, "relu", **words).passed
+
+    def test_a_thread_that_flushes_is_no_judge_of_subnormals(self, torch: Any) -> None:
+        if not torch.set_flush_denormal(True):
+            pytest.skip("this processor has no such mode")
+        try:
+            with pytest.raises(InvalidRequest, match="set_flush_denormal"):
+                check(np.tanh, "tanh", dtype="float32")
+        finally:
+            torch.set_flush_denormal(False)
+
+    def test_a_backward_that_is_wrong_for_expanded_gradients_is_found(self, torch: Any) -> None:
+        class Doubling(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, x: Any) -> Any:
+                ctx.save_for_backward(x)
+                return torch.relu(x)
+
+            @staticmethod
+            def backward(ctx: Any, grad: Any) -> Any:
+                (x,) = ctx.saved_tensors
+                return torch.where(x > 0, grad, grad * 0) * (2 if 0 in grad.stride() and grad.numel() > 1 else 1)
+
+        report = check(Doubling.apply, "relu", dtype="float32", computes="backward", through="torch", points=POINTS)
+        assert kinds(report) == {"layout"}
+
     def test_gelu_loses_its_tail_and_its_limits_and_depends_on_the_layout(self, torch: Any) -> None:
         report = check(torch.nn.functional.gelu, "gelu", dtype="float32", points=POINTS)
-        assert {"lost-tail", "wrong-limit"} <= defects(report)
+        assert {"lost-tail", "wrong-limit", "layout"} <= defects(report)
         (tail,) = (finding for finding in report.findings if finding.defect == "lost-tail")
         assert tail.where.endswith("to -5.52068") or float(tail.where.split()[-1]) == pytest.approx(-5.5, abs=0.1)
 

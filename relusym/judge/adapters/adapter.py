@@ -48,8 +48,7 @@ class Adapter:
     the derivative of the sum of weight * fn at `at`, by its autograd, and can be differentiated again; None where it
     has none. `in_place` is the variant of a function that writes into its argument, if one is known. Calls are made
     inside `session(dtype)`. `lengths` are tried one by one, `threads` limits the framework's own threads, and
-    `flushes` says that its processor mode reads and writes subnormal numbers as zero, `shares` that its array is in the
-    memory of the NumPy array. `array_text` is how an array of
+    `shares` says that its array is in the memory of the NumPy array. `array_text` is how an array of
     one element is written, with dtypes in `namespace`, and `autograd_text`, by quantity, how a derivative is taken.
     """
 
@@ -65,7 +64,6 @@ class Adapter:
     in_place: Callable[[Any], Function | None] = _no_in_place
     session: Callable[[str], AbstractContextManager[Any]] = _quietly
     threads: Callable[[int], None] = _nothing
-    flushes: bool = False
     shares: bool = False
     namespace: str = "np"
     array_text: str = "np.array([{value}], dtype={dtype})"
@@ -92,6 +90,6 @@ def refuse_others(result: Any, kind: type[Any], at: Any) -> None:
     """`TypeError` unless a result that is to be differentiated is an array of this kind, like the input."""
     if not isinstance(result, kind):
         raise TypeError(f"fn returns {type(result).__module__}.{type(result).__qualname__}, which has no derivative")
-    if (result.shape, result.dtype) != (at.shape, at.dtype):
-        given, back = (f"{tuple(one.shape)} {one.dtype}" for one in (at, result))
-        raise TypeError(f"fn gives {back} for {given}: it is no function of each element")
+    for kind_of, given, back in (("shape", at.shape, result.shape), ("dtype", at.dtype, result.dtype)):
+        if given != back:
+            raise TypeError(f"fn gives an array of {kind_of} {back} for one of {kind_of} {given}")

@@ -47,7 +47,6 @@ ADAPTER = Adapter(
     taken=_taken,
     gradient=_gradient,
     session=_session,
-    flushes=True,
     namespace="jnp",
     array_text="jnp.array([{value}], dtype={dtype})",
     autograd_text={

@@ -46,7 +46,6 @@ ADAPTER = Adapter(
     taken=_taken,
     gradient=_gradient,
     threads=_threads,
-    flushes=True,
     namespace="tf",
     array_text="tf.constant([{value}], dtype={dtype})",
     autograd_text={

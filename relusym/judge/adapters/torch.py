@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -64,6 +66,14 @@ def _in_place(fn: Any) -> Function | None:
     return partial(fn, inplace=True) if takes(fn, "inplace") else None
 
 
+@contextmanager
+def _session(dtype: str) -> Iterator[None]:
+    """With gradients, whatever the caller has switched off."""
+    torch = needed("torch", "torch")
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def _threads(count: int) -> None:
     needed("torch", "torch").set_num_threads(count)
 
@@ -77,6 +87,7 @@ ADAPTER = Adapter(
     taken=_taken,
     gradient=_gradient,
     in_place=_in_place,
+    session=_session,
     threads=_threads,
     namespace="torch",
     array_text="torch.tensor([{value}], dtype={dtype})",
