@@ -80,7 +80,9 @@ def test_backward_may_lose_what_the_derivative_alone_loses_below_the_normal_rang
 
 def test_forward_and_derivative_in_one_pass() -> None:
     both = mutants.in_double(mutants.softplus), mutants.in_double(mutants.sigmoid)
-    report = check(lambda x: (both[0](x), both[1](x)), "softplus", dtype="float32", computes="forward-derivative")
+    report = check(
+        lambda x: (both[0](x), both[1](x)), "softplus", dtype="float32", computes="forward-derivative", points=POINTS
+    )
     assert report.passed, str(report)
 
 
@@ -89,7 +91,7 @@ def test_parameter_gradient_of_elu() -> None:
         return gradient * np.expm1(np.minimum(x, 0))
 
     kernel = mutants.in_double(by_alpha)
-    report = check(kernel, "elu", dtype="float32", computes="parameter-gradient:alpha")
+    report = check(kernel, "elu", dtype="float32", computes="parameter-gradient:alpha", points=POINTS)
     assert report.passed, str(report)
 
 
@@ -117,9 +119,9 @@ def test_beyond_within_only_a_finite_result_is_asked() -> None:
     crude = mutants.in_double(lambda x: np.where(np.abs(x) > 100, x, np.tanh(x)))
     assert not check(crude, "tanh", dtype="float32").passed
     limits = mutants.in_double(lambda x: np.where(np.isinf(x), np.sign(x), crude(x)))
-    assert check(limits, "tanh", dtype="float32", within=100).passed
+    assert check(limits, "tanh", dtype="float32", within=100, points=POINTS).passed
     lost = mutants.in_double(lambda x: np.where(np.abs(x) > 100, np.nan, np.tanh(x)))
-    report = check(lost, "tanh", dtype="float32", within=100)
+    report = check(lost, "tanh", dtype="float32", within=100, points=POINTS)
     assert "nan" in {finding.kind for finding in report.findings}
 
 
