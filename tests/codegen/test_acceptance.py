@@ -60,7 +60,7 @@ pieces = st.sampled_from(["0", "x", "-x", "x/3", "2*x + 1", "x**2", "exp(x)", "e
 points = st.integers(-24, 24).map(lambda count: f"{count}/8")
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(pieces, min_size=2, max_size=4), st.lists(points, min_size=3, max_size=3, unique=True))
 def test_random_piecewise_formulas_go_all_the_way(branches: list[str], edges: list[str]) -> None:
     edges = sorted(edges, key=lambda text: int(text.split("/")[0]))[: len(branches) - 1]
