@@ -95,7 +95,7 @@ def compare_layouts(subject: Subject, x: Array, gradient: Array | None, ways: Wa
     differing: dict[str, int] = {}
     for layout in _layouts(x.size, ways):
         called = written if layout.name == IN_PLACE else subject
-        if called is None:
+        if called is None or (layout.lay_gradient is not None and gradient is None):
             continue
         inputs = layout(x, gradient)
         before = _contents(inputs)

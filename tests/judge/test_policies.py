@@ -315,3 +315,9 @@ def test_reports_do_not_share_their_versions() -> None:
 def test_bias_kernels_that_give_another_shape_are_told() -> None:
     report = check(lambda x, b: np.zeros(3, x.dtype), "relu", dtype="float32", computes="bias-forward", points=POINTS)
     assert kinds(report) == {"shape"}
+
+
+def test_layouts_of_gradients_are_for_kernels_that_take_one() -> None:
+    strided = mutants.contiguous_only(mutants.in_double(mutants.silu))
+    (finding,) = (each for each in check(strided, "silu", dtype="float16").findings if each.kind == "layout")
+    assert "gradient" not in finding.message
