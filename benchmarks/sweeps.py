@@ -57,6 +57,13 @@ def page(found: dict[tuple[str, str, str], dict[str, Any]]) -> str:
             f"| {fast['over_one'] / fast['tested']:.2%} | {float.fromhex(precise['max_ulp']):.4f} "
             f"| {precise['wrong'] / precise['tested']:.1e} |"
         )
+    missed = [record for record in found.values() if not record["passed"]]
+    if missed:
+        lines += ["", "Beyond their bound:", ""]
+    for record in missed:
+        for finding in record["findings"]:
+            name = f"{record['activation']} {record['computes']}, {record['kernel']}"
+            lines.append(f"- {name}: {finding['message']}, at {finding['count']} of {record['tested']:,} inputs")
     versions = next(iter(found.values()))["versions"]
     lines += ["", "Measured with " + ", ".join(f"{key} {value}" for key, value in versions.items()) + ".", ""]
     return "\n".join(lines)
