@@ -29,7 +29,7 @@ from relusym.judge.properties import not_monotone, not_reflected, outside_range
 from relusym.judge.reports import Finding, KinkValue, Report, hex_of, installed_versions
 from relusym.judge.reproducing import call_line
 from relusym.judge.strategies import gradients_for
-from relusym.judge.sweeps import Sweep, Tally, inputs_of, note_on_zero, sweep
+from relusym.judge.sweeps import Judgement, Sweep, Tally, inputs_of, judgement, note_on_zero, tally
 from relusym.pieces import split
 
 DEFAULT_BOUNDS: Mapping[str, Bound] = {
@@ -116,8 +116,7 @@ def check(
     passed = _passed(judged, computes, parameters, form) if through else {}
     kernel = adapted(fn, through=through, computes=computes, parameters=passed, in_place=in_place)
     given: Mapping[str, Number] = {**(parameters or {}), **passed}
-    if subgradient != "any":
-        subgradient = conventions.resolved(judged, subgradient, parameter_values(judged, given))
+    subgradient = conventions.resolved(judged, subgradient, parameter_values(judged, given))
     if computes == "backward-from-output":
         judged = slope_by_output(judged, parameter_values(judged, given), subgradient)
         given, subgradient = {}, "least-norm"
@@ -249,11 +248,10 @@ def _judged(sweeps: Sequence[Sweep], ways: Ways, plan: _Plan) -> _Outcome:
                 examples=plan.examples,
                 seed=plan.seed,
             ):
-                found = sweep(over, x, gradient)
-                total = total.plus(found)
-                if gradient is None:
-                    findings, told = _by_facts(over, x)
-                    total, policies = total.plus(Tally(findings=findings)), {**told, **policies}
+                seen = judgement(over, x, gradient)
+                total = total.plus(tally(over, seen))
+                findings, told = _by_facts(over.expected, seen)
+                total, policies = total.plus(Tally(findings=findings)), {**told, **policies}
             kinks += values_at_kinks(over, plan.form)
     except CallFailed as failure:
         return _Outcome(Tally(findings=(*total.findings, _of_a_class(failure.finding))), policies)
@@ -298,21 +296,19 @@ def _policies(reported: Sequence[Finding], sweeps: Sequence[Sweep]) -> dict[str,
     return found
 
 
-def _by_facts(over: Sweep, x: Array) -> tuple[tuple[Finding, ...], dict[str, str]]:
+def _by_facts(expected: Expectation, seen: Judgement) -> tuple[tuple[Finding, ...], dict[str, str]]:
     """What the proved facts of the function say of the results: findings, and what is reported."""
-    quantity, expected = over.expected.quantity, over.expected
-    if quantity.order > 1 or quantity.parameter or quantity.addend:
+    quantity = expected.quantity
+    if seen.gradient is not None or quantity.order > 1 or quantity.addend:
         return (), {}
     function = split(expected.activation, dict(expected.values))
-    got, held_to = over.run(x, None)
-    broken, _, _ = pointwise(x, got, held_to)
+    x, got = seen.x, seen.got
     told = {}
     if quantity.order == 0:
         falling, missed = not_monotone(function, x, got), "; ".join(not_reflected(function, x, got))
         told = {subject: text for subject, text in (("monotonicity", falling), ("symmetry", missed)) if text}
-    right = held_to.trusted & ~np.logical_or.reduce(list(broken.values()))
-    value = held_to.reference.value
-    return tuple(outside_range(function, quantity.order, x[right], got[right], value[right])), told
+    right = seen.held_to.trusted & ~np.logical_or.reduce(list(seen.broken.values()))
+    return tuple(outside_range(function, quantity.order, x[right], got[right], seen.value[right])), told
 
 
 def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format, call: _Call) -> Report:

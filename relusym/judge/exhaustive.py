@@ -37,7 +37,7 @@ from relusym.judge.expectations import expectations, quantities_of
 from relusym.judge.laws import CallFailed, Subject, canonical_bits, kind_of_result, pointwise, simplicity, standard
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of, installed_versions
-from relusym.judge.sweeps import MEANINGS, Sweep, sweep
+from relusym.judge.sweeps import MEANINGS, Sweep, judgement, tally
 from relusym.rounding import Reference
 from relusym.segments import BLOCK, Cover, Segment, evaluate, float_of, inputs_of, segments_of, slope, tail
 from relusym.workers import in_processes
@@ -396,7 +396,7 @@ def _finding(trial: Trial, kind: str, seen: Sequence[tuple[int, tuple[int, int, 
         over = Sweep(
             judge.subject, 0, judge.expected, trial.bound, trial.within, other=judge.other, reported=trial.policies
         )
-        found = sweep(over, x, None)
+        found = tally(over, judgement(over, x, None))
     for finding in (*found.findings, *found.reported):
         if finding.kind == kind:
             return replace(finding, count=count)

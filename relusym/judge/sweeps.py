@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from relusym.floats import Array, Format, all_values, format_of, neighbours
 from relusym.judge.diagnosis import Diagnosis, diagnosed
@@ -15,6 +16,9 @@ from relusym.judge.laws import CallFailed, Standard, Subject, kind_of_result, po
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of
 from relusym.judge.strategies import CLOSE, gradients_for, inputs_for
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 MEANINGS: Mapping[str, str] = {
     "accuracy": "too inaccurate",
@@ -129,27 +133,49 @@ class Sweep:
         )
 
 
-def sweep(over: Sweep, x: Array, gradient: Array | None) -> Tally:
+@dataclass(frozen=True)
+class Judgement:
+    """What a kernel returned in one call, what it is held to there, and what `pointwise` says of it."""
+
+    x: Array
+    gradient: Array | None
+    got: Array
+    held_to: Standard
+    broken: Mapping[str, Bools]
+    error: Floats
+    ratio: Floats
+
+    @property
+    def value(self) -> Array:
+        """The correctly rounded values."""
+        return self.held_to.reference.value
+
+
+def judgement(over: Sweep, x: Array, gradient: Array | None) -> Judgement:
     """Call the kernel once with all these inputs and judge one of its results at each of them."""
     got, held_to = over.run(x, gradient)
-    broken, error, ratio = pointwise(x, got, held_to)
-    value = held_to.reference.value
+    return Judgement(x, gradient, got, held_to, *pointwise(x, got, held_to))
+
+
+def tally(over: Sweep, seen: Judgement) -> Tally:
+    """What was found; kernels are called again with simpler inputs, where these show the same."""
+    x, gradient, error = seen.x, seen.gradient, seen.error
     found = [
-        _classified(_shrunk(kind, np.flatnonzero(mask), over, x, gradient), diagnosed(kind, x, got, value, mask))
-        for kind, mask in broken.items()
+        _classified(_shrunk(kind, np.flatnonzero(mask), over, seen), diagnosed(kind, x, seen.got, seen.value, mask))
+        for kind, mask in seen.broken.items()
         if np.any(mask)
     ]
     worst = int(np.argmax(error)) if error.size else -1
-    seen = worst >= 0 and error[worst] > 0
+    off = worst >= 0 and error[worst] > 0
     return Tally(
         findings=tuple(finding for finding in found if finding.kind not in over.reported),
-        max_ulp=float(error[worst]) if seen else 0.0,
-        worst_input=hex_of(x[worst]) if seen else None,
-        worst_gradient=hex_of(gradient[worst]) if seen and gradient is not None else None,
-        max_ratio=float(np.max(ratio, initial=0.0)),
+        max_ulp=float(error[worst]) if off else 0.0,
+        worst_input=hex_of(x[worst]) if off else None,
+        worst_gradient=hex_of(gradient[worst]) if off and gradient is not None else None,
+        max_ratio=float(np.max(seen.ratio, initial=0.0)),
         tested=int(x.size),
         unfaithful=int(np.count_nonzero(error >= 1)),
-        undecided=int(held_to.reference.undecided.size),
+        undecided=int(seen.held_to.reference.undecided.size),
         reported=tuple(finding for finding in found if finding.kind in over.reported),
     )
 
@@ -160,47 +186,35 @@ def _classified(finding: Finding, diagnosis: Diagnosis) -> Finding:
     return replace(finding, message=finding.message + told, defect=diagnosis.defect, where=diagnosis.where)
 
 
-def _shrunk(kind: str, failing: Array, over: Sweep, x: Array, gradient: Array | None) -> Finding:
+def _shrunk(kind: str, failing: Array, over: Sweep, seen: Judgement) -> Finding:
     """The finding at the simplest input that shows it, which need not be among those swept."""
-    form = format_of(x.dtype)
-    at = failing[np.argmin(simplicity(x[failing]))]
+    x, gradient, form = seen.x, seen.gradient, format_of(seen.x.dtype)
+    at = int(failing[np.argmin(simplicity(x[failing]))])
     candidates, gradients = x[at : at + 1], None if gradient is None else gradient[at : at + 1]
     if np.isfinite(x[at]) and kind != "kink":
         fewer = simpler(float(x[at]), form)
         if gradients is not None:
-            assert gradient is not None
             one = np.ones(fewer.size, dtype=form.dtype)
-            gradients = np.concatenate([gradients, one, np.repeat(gradient[at : at + 1], fewer.size)])
-            fewer = np.concatenate([fewer, fewer])
+            fewer, gradients = (
+                np.concatenate([fewer, fewer]),
+                np.concatenate([gradients, one, np.repeat(gradients, fewer.size)]),
+            )
         candidates = np.concatenate([candidates, fewer])
-    got, held_to = over.run(candidates, gradients)
-    broken, error, ratio = pointwise(candidates, got, held_to)
-    still = np.flatnonzero(broken[kind])
-    if still.size:
-        order = simplicity(candidates[still])
-        if gradients is not None:
-            order = order * 2**20 + simplicity(gradients[still])
-        chosen = int(still[np.argmin(order)])
-        return _finding(kind, candidates, gradients, got, held_to.reference.value, error, ratio, chosen, failing.size)
-    # Alone it is right: the error depends on the company the input keeps. Show it where it was seen.
-    got, held_to = over.run(x, gradient)
-    _, error, ratio = pointwise(x, got, held_to)
-    return _finding(kind, x, gradient, got, held_to.reference.value, error, ratio, int(at), failing.size)
+    alone = judgement(over, candidates, gradients)
+    still = np.flatnonzero(alone.broken[kind])
+    if not still.size:
+        # Alone it is right: the error depends on the company the input keeps. Show it where it was seen.
+        return _finding(kind, seen, at, failing.size)
+    order = simplicity(candidates[still])
+    if gradients is not None:
+        order = order * 2**20 + simplicity(gradients[still])
+    return _finding(kind, alone, int(still[np.argmin(order)]), failing.size)
 
 
-def _finding(
-    kind: str,
-    x: Array,
-    gradient: Array | None,
-    got: Array,
-    value: Array,
-    error: Array,
-    ratio: Array,
-    at: int,
-    count: int,
-) -> Finding:
-    here, result, wanted = hex_of(x[at]), hex_of(got[at]), hex_of(value[at])
-    ulps, beyond = float(error[at]), float(ratio[at])
+def _finding(kind: str, seen: Judgement, at: int, count: int) -> Finding:
+    x, gradient = seen.x, seen.gradient
+    here, result, wanted = hex_of(x[at]), hex_of(seen.got[at]), hex_of(seen.value[at])
+    ulps, beyond = float(seen.error[at]), float(seen.ratio[at])
     allowed = f", allowed {ulps / beyond:.4g}" if beyond > 0 and math.isfinite(ulps) else ""
     size = f" ({ulps:.4g} ulp{allowed})" if ulps > 0 else ""
     incoming = f", gradient = {hex_of(gradient[at])}" if gradient is not None else ""

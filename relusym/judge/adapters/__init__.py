@@ -91,10 +91,16 @@ def _called(adapter: Adapter, function: Function) -> Callable[..., Any]:
     """The function on NumPy arrays."""
     if adapter is NUMPY:
         return function
+    return _in_session(adapter, lambda *arrays: function(*map(adapter.given, arrays)))
+
+
+def _in_session(adapter: Adapter, compute: Callable[..., Any]) -> Callable[..., Any]:
+    """With its result, or each of several, as NumPy arrays."""
 
     def kernel(*arrays: Array) -> Any:
         with adapter.session(arrays[-1].dtype.name):
-            return adapter.taken(function(*(adapter.given(array) for array in arrays)))
+            result = compute(*arrays)
+            return tuple(map(adapter.taken, result)) if isinstance(result, tuple | list) else adapter.taken(result)
 
     return kernel
 
@@ -135,8 +141,4 @@ def _derived(adapter: Adapter, fn: Function, computes: str, parameters: Mapping[
             return gradient(lambda at: fn(x, **{name: at}), value, given(arrays[0]))
         return gradient(fn, x, weight)
 
-    def kernel(*arrays: Array) -> Any:
-        with adapter.session(arrays[-1].dtype.name):
-            return adapter.taken(quantity(*arrays))
-
-    return kernel
+    return _in_session(adapter, quantity)

@@ -26,8 +26,6 @@ def _given(array: Array) -> Any:
 
 
 def _taken(result: Any) -> Any:
-    if isinstance(result, tuple | list):
-        return tuple(map(_taken, result))
     cupy = needed("cupy", "cuda13")
     return cupy.asnumpy(result) if isinstance(result, cupy.ndarray) else result
 

@@ -10,8 +10,6 @@ from relusym.judge.adapters.adapter import LAYOUTS, Adapter
 
 
 def _taken(result: Any) -> Any:
-    if isinstance(result, tuple | list):
-        return tuple(map(_taken, result))
     if isinstance(result, np.ndarray) or getattr(result, "__dlpack__", None) is None:
         return result
     return np.from_dlpack(result, device="cpu")

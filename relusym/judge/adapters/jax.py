@@ -19,8 +19,6 @@ def _given(array: Array) -> Any:
 
 
 def _taken(result: Any) -> Any:
-    if isinstance(result, tuple | list):
-        return tuple(map(_taken, result))
     return np.asarray(result) if isinstance(result, needed("jax", "jax").Array) else result
 
 

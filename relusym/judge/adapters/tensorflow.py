@@ -15,8 +15,6 @@ def _given(array: Array) -> Any:
 
 
 def _taken(result: Any) -> Any:
-    if isinstance(result, tuple | list):
-        return tuple(map(_taken, result))
     return result.numpy() if isinstance(result, needed("tensorflow", "tensorflow").Tensor) else result
 
 

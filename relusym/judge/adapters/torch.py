@@ -23,8 +23,6 @@ def _given(array: Array) -> Any:
 
 def _taken(result: Any) -> Any:
     torch = needed("torch", "torch")
-    if isinstance(result, tuple | list):
-        return tuple(map(_taken, result))
     if not isinstance(result, torch.Tensor):
         return result
     found = result.detach().cpu()
