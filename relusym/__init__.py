@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from relusym.activations import catalogue as catalogue
     from relusym.activations import named as named
     from relusym.activations.celu import celu as celu
+    from relusym.activations.crelu import crelu as crelu
     from relusym.activations.elu import elu as elu
+    from relusym.activations.geglu import geglu as geglu
+    from relusym.activations.geglu_tanh import geglu_tanh as geglu_tanh
     from relusym.activations.gelu import gelu as gelu
     from relusym.activations.gelu_tanh import gelu_tanh as gelu_tanh
+    from relusym.activations.glu import glu as glu
     from relusym.activations.hardshrink import hardshrink as hardshrink
     from relusym.activations.hardsigmoid import hardsigmoid as hardsigmoid
     from relusym.activations.hardswish import hardswish as hardswish
@@ -26,9 +30,11 @@ if TYPE_CHECKING:
     from relusym.activations.identity import identity as identity
     from relusym.activations.leaky_relu import leaky_relu as leaky_relu
     from relusym.activations.logsigmoid import logsigmoid as logsigmoid
+    from relusym.activations.maxout import maxout as maxout
     from relusym.activations.mish import mish as mish
     from relusym.activations.prelu import prelu as prelu
     from relusym.activations.quick_gelu import quick_gelu as quick_gelu
+    from relusym.activations.reglu import reglu as reglu
     from relusym.activations.relu import relu as relu
     from relusym.activations.relu6 import relu6 as relu6
     from relusym.activations.relu_squared import relu_squared as relu_squared
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from relusym.activations.softshrink import softshrink as softshrink
     from relusym.activations.softsign import softsign as softsign
     from relusym.activations.squareplus import squareplus as squareplus
+    from relusym.activations.swiglu import swiglu as swiglu
     from relusym.activations.swish import swish as swish
     from relusym.activations.tanh import tanh as tanh
     from relusym.activations.tanhshrink import tanhshrink as tanhshrink
@@ -123,9 +130,13 @@ _HOMES = {
     "recheck": "relusym.rechecking",
     "reference": "relusym.rounding",
     "celu": "relusym.activations.celu",
+    "crelu": "relusym.activations.crelu",
     "elu": "relusym.activations.elu",
+    "geglu": "relusym.activations.geglu",
+    "geglu_tanh": "relusym.activations.geglu_tanh",
     "gelu": "relusym.activations.gelu",
     "gelu_tanh": "relusym.activations.gelu_tanh",
+    "glu": "relusym.activations.glu",
     "hardshrink": "relusym.activations.hardshrink",
     "hardsigmoid": "relusym.activations.hardsigmoid",
     "hardswish": "relusym.activations.hardswish",
@@ -133,9 +144,11 @@ _HOMES = {
     "identity": "relusym.activations.identity",
     "leaky_relu": "relusym.activations.leaky_relu",
     "logsigmoid": "relusym.activations.logsigmoid",
+    "maxout": "relusym.activations.maxout",
     "mish": "relusym.activations.mish",
     "prelu": "relusym.activations.prelu",
     "quick_gelu": "relusym.activations.quick_gelu",
+    "reglu": "relusym.activations.reglu",
     "relu": "relusym.activations.relu",
     "relu6": "relusym.activations.relu6",
     "relu_squared": "relusym.activations.relu_squared",
@@ -147,6 +160,7 @@ _HOMES = {
     "softshrink": "relusym.activations.softshrink",
     "softsign": "relusym.activations.softsign",
     "squareplus": "relusym.activations.squareplus",
+    "swiglu": "relusym.activations.swiglu",
     "swish": "relusym.activations.swish",
     "tanh": "relusym.activations.tanh",
     "tanhshrink": "relusym.activations.tanhshrink",

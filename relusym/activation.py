@@ -47,7 +47,7 @@ class Activation:
 
     `inputs` are the real variables (one, `x`, for most), `subgradients` maps a kink to the derivative the
     definition's source states there (it wins over the least-norm policy), `names` gives what the function is
-    called in torch, jax and onnx.
+    called in torch, jax and onnx. A function of several values has the first in `expr` and the rest in `others`.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Activation:
     subgradients: Mapping[Expr, Expr] = field(default_factory=dict, hash=False)
     source: str = ""
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    others: tuple[Expr, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -65,15 +66,32 @@ class Activation:
                 "letters, digits and underscores"
             )
         known = {*self.inputs, *(parameter.symbol for parameter in self.parameters)}
-        unknown = sorted(str(symbol) for symbol in self.expr.free_symbols - known)
+        unknown = sorted(str(symbol) for expr in self.exprs for symbol in expr.free_symbols - known)
         if unknown:
             raise InvalidActivation(
                 f"activation {self.name!r}: unknown symbol {', '.join(unknown)}; "
                 "declare it as a Parameter, or use the input symbol relusym.x"
             )
 
+    @property
+    def exprs(self) -> tuple[Expr, ...]:
+        """The formulas of all values; one for most."""
+        return (self.expr, *self.others)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it takes one number to one number, which is what the calculus of the line is about."""
+        return len(self.inputs) == 1 and not self.others
+
+    @property
+    def shape(self) -> str:
+        """What it takes and gives, in words."""
+        given = f"{len(self.inputs)} inputs ({', '.join(map(str, self.inputs))})" if len(self.inputs) > 1 else "1 input"
+        return f"{given} and {len(self.exprs)} values" if self.others else given
+
     def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sympy.latex(self.expr)}$"
+        shown = self.expr if not self.others else sympy.Tuple(*self.exprs)
+        return f"$\\displaystyle {sympy.latex(shown)}$"
 
 
 def piecewise(*branches: tuple[object, object]) -> Expr:

@@ -59,11 +59,10 @@ def affine(
     """Derive the gradients of the layer h = f(W x + b), and its update.
 
     Parameters that are not given stay symbols where their assumptions allow it; `subgradient` is what f' is at kinks,
-    as for `analyse`, with the same errors. Raises `InvalidRequest` for an activation of several inputs.
+    as for `analyse`, with the same errors. Raises `InvalidRequest` for an activation of several inputs or values.
     """
-    if len(activation.inputs) != 1:
-        names = ", ".join(map(str, activation.inputs))
-        raise InvalidRequest(f"{activation.name} takes {names}; a layer h = f(W x + b) has an activation of one input")
+    if not activation.is_scalar:
+        raise InvalidRequest(f"{activation.name} has {activation.shape}; a layer h = f(W x + b) needs one of each")
     analysis = analyse(activation, parameters, subgradient=subgradient)
     taken = {parameter.name.partition("_")[0] for parameter in activation.parameters}
     name = {role: next(one for one in names if one not in taken) for role, names in _LETTERS.items()}

@@ -58,13 +58,10 @@ def split(activation: Activation, values: Mapping[Symbol, Expr] | None = None) -
 
     Raises `InvalidActivation`, naming the place and the remedy, for a gap, for two conditions that meet in
     one point and contradict each other there, for breakpoints that cannot be found or ordered, for a branch
-    that is not real or not finite on its interval, and for an activation of several inputs.
+    that is not real or not finite on its interval, and for an activation of several inputs or values.
     """
-    if len(activation.inputs) != 1:
-        names = ", ".join(str(variable) for variable in activation.inputs)
-        raise InvalidActivation(
-            f"{activation.name}: has {len(activation.inputs)} inputs ({names}); pieces of a line need one"
-        )
+    if not activation.is_scalar:
+        raise InvalidActivation(f"{activation.name}: has {activation.shape}; pieces of a line need one of each")
     expr = sympy.sympify(activation.expr).xreplace(dict(values or {}))
     return _Splitter(activation.name, activation.inputs[0]).split(expr)
 

@@ -79,8 +79,8 @@ def reference(
     form = rounded_to or format_of(x.dtype)
     if order not in (0, 1, 2) or (wrt is not None and order):
         raise InvalidRequest(f"reference: order {order!r} is unknown; known: 0, 1, 2, and only 0 together with wrt")
-    if len(activation.inputs) != 1:
-        raise InvalidRequest(f"{activation.name} has {len(activation.inputs)} inputs; the reference takes one")
+    if not activation.is_scalar:
+        raise InvalidRequest(f"{activation.name} has {activation.shape}; the reference takes one of each")
     if factor is not None and (factor.shape != x.shape or factor.dtype != x.dtype):
         raise InvalidRequest("reference: factor must have the shape and dtype of x")
     with np.errstate(invalid="ignore"):  # signalling NaNs
