@@ -94,6 +94,7 @@ def generate(
         choice=_plain(str(conventions.full_name(subgradient))),
         version=_version(),
         arguments=tuple(map(str, passed)),
+        signature=signature_of(computes),
     )
     for text in lowered.warnings:
         python_warnings.warn(text, UnsafeKernel, stacklevel=2)
@@ -112,6 +113,7 @@ def generate(
         foreign=lowered.foreign,
         error=None if language.goal(form, accuracy, form) is None else lowered.error,
         program=lowered.program,
+        signature=header.signature,
     )
 
 

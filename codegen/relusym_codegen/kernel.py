@@ -11,7 +11,7 @@ from relusym.activation import Activation
 from relusym.errors import InvalidRequest
 from relusym.floats import Format
 from relusym_codegen.program import Program
-from relusym_codegen.signatures import Signature, signature_of
+from relusym_codegen.signatures import Signature
 
 
 def device_text(source: str) -> str:
@@ -24,7 +24,7 @@ class Kernel:
     """One function in one language and dtype; `str(kernel)` is the text of a stand-alone module.
 
     `thresholds` are the inputs at which the code changes branch: kinks and regimes, worth judging closely.
-    `arguments` are the parameters passed at each call, after `x`. `warnings` name what could not be made safe.
+    `signature` says which arrays a call takes and gives, `arguments` are the parameters passed after them. `warnings` name what could not be made safe.
     Where the text is arithmetic that IEEE 754 fixes, `error` is the first-order bound of what its roundings cost at a
     sample of inputs, in ulps, and `foreign` names the functions of the platform's library that stand in the way.
     """
@@ -41,16 +41,12 @@ class Kernel:
     identifier: str
     source: str = field(repr=False)
     program: Program = field(repr=False)
+    signature: Signature = field(repr=False)
     error: float | None = None
     foreign: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.source
-
-    @property
-    def signature(self) -> Signature:
-        """Which arrays a call takes and gives."""
-        return signature_of(self.computes)
 
     @property
     def device_source(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relusym.errors import InvalidRequest
 from relusym.floats import Format
 from relusym_codegen.arithmetic import DOUBLE, QUICK, Goal
-from relusym_codegen.signatures import Signature, signature_of
+from relusym_codegen.signatures import Signature
 
 if TYPE_CHECKING:
     from relusym_codegen.kernel import Kernel
@@ -81,16 +81,12 @@ class Header:
     choice: str
     version: str
     arguments: tuple[str, ...]
+    signature: Signature
 
     @property
     def entry(self) -> str:
         """The function a user calls: forward, derivative, backward, ..."""
         return self.computes.partition(":")[0].replace("-", "_")
-
-    @property
-    def signature(self) -> Signature:
-        """Arrays, results, and how they belong together."""
-        return signature_of(self.computes)
 
     @property
     def takes_gradient(self) -> bool:

@@ -59,6 +59,27 @@ def imported(where: str) -> Any:
     return found
 
 
+def place_of(fn: Any) -> dict[str, Any]:
+    """File and line of a function whose source is in the current directory, as keys of a result; empty elsewhere.
+
+    What a framework has installed is nobody's to annotate, and code without a source has no place.
+    """
+    import functools
+    import inspect
+
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    try:
+        source = inspect.unwrap(fn) if inspect.isroutine(fn) else fn if inspect.isclass(fn) else type(fn)
+        file, line = inspect.getsourcefile(source), inspect.getsourcelines(source)[1]
+    except (TypeError, ValueError, OSError):
+        return {}
+    here, path = Path.cwd().resolve(), Path(file or "").resolve()
+    if file is None or not path.is_relative_to(here) or "site-packages" in path.parts:
+        return {}
+    return {"file": path.relative_to(here).as_posix(), "line": max(line, 1)}
+
+
 def parameters_taken(fn: Any, activation: Activation, settings: dict[str, str], form: Format) -> dict[str, float]:
     """Values in the format for the parameters that a function takes by name.
 

@@ -33,7 +33,7 @@ def tell(
     if not environment.get("GITHUB_ACTIONS") or not results:
         return
     workspace = environment.get("GITHUB_WORKSPACE")
-    for line in commands(results, lambda file: _in_repository(file, root, workspace)):
+    for line in commands(results, lambda file: in_repository(file, root, workspace)):
         write_line(line)
     path = environment.get("GITHUB_STEP_SUMMARY")
     if path:
@@ -44,7 +44,7 @@ def tell(
             raise InvalidRequest(f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}") from None
 
 
-def commands(results: Iterable[Mapping[str, Any]], file_in_repository: Callable[[str], str] = str) -> list[str]:
+def commands(results: Iterable[Mapping[str, Any]], filein_repository: Callable[[str], str] = str) -> list[str]:
     """One workflow command for each result that failed or could not be judged."""
     lines = []
     for result in results:
@@ -52,7 +52,7 @@ def commands(results: Iterable[Mapping[str, Any]], file_in_repository: Callable[
             continue
         properties = {}
         if "file" in result:
-            properties = {"file": file_in_repository(result["file"]), "line": str(result["line"])}
+            properties = {"file": filein_repository(result["file"]), "line": str(result["line"])}
         properties["title"] = f"{_request(result)} {result['dtype']}: {result['status']}"
         told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
         # A target reached through "all" that cannot run here is no failure; a test that could not judge is one.
@@ -111,7 +111,7 @@ def _told(result: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(messages))
 
 
-def _in_repository(file: str, root: Path | None, workspace: str | None) -> str:
+def in_repository(file: str, root: Path | None, workspace: str | None) -> str:
     """The file as GitHub knows it: relative to the checkout, which need not be where the tests are."""
     here = (root or Path()) / file
     if workspace and here.is_relative_to(workspace):

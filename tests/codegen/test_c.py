@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from relusym_codegen import acceptance, compilers, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import ARITHMETIC, OPERATIONS, Builder, Program, evaluate
+from relusym_codegen.signatures import signature_of
 from relusym_codegen.target import Header
 from relusym_codegen.targets import c
 from typer.testing import CliRunner
@@ -36,10 +37,11 @@ def kernel(program: Program, dtype: str = "float32", computes: str = "forward", 
     """A kernel that runs this program; inputs beyond x and grad are its arguments."""
     arguments = tuple(name for name in program.inputs if name not in ("x", "grad"))
     form = FORMATS[dtype]
-    header = Header(name, "f", "", computes, form, "fast", "none", "no version", arguments)
+    header = Header(name, "f", "", computes, form, "fast", "none", "no version", arguments, signature_of(computes))
     return dataclasses.replace(
         generate("relu", "c", dtype),
         computes=computes,
+        signature=header.signature,
         work_format=program.work_format,
         arguments=arguments,
         identifier=header.identifier,
