@@ -24,9 +24,10 @@ class Kernel:
     """One function in one language and dtype; `str(kernel)` is the text of a stand-alone module.
 
     `thresholds` are the inputs at which the code changes branch: kinks and regimes, worth judging closely.
-    `signature` says which arrays a call takes and gives, `arguments` are the parameters passed after them. `warnings` name what could not be made safe.
-    Where the text is arithmetic that IEEE 754 fixes, `error` is the first-order bound of what its roundings cost at a
-    sample of inputs, in ulps, and `foreign` names the functions of the platform's library that stand in the way.
+    `signature` says which arrays a call takes and gives; `arguments` are the parameters that follow the arrays.
+    `warnings` name what could not be made safe. Where the text is arithmetic that IEEE 754 fixes, `error` is the
+    first-order bound of what its roundings cost at a sample of inputs, in ulps, and `foreign` names the functions of
+    the platform's library that stand in the way.
     """
 
     activation: Activation
