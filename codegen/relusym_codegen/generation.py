@@ -6,13 +6,10 @@ import keyword
 import re
 import warnings as python_warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import sympy
 from sympy import Expr, Symbol
 
@@ -22,15 +19,12 @@ from relusym.activations import named
 from relusym.calculus.outputs import slope_by_output
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import Format, all_values, format_of, ulp
+from relusym.floats import format_of
 from relusym_codegen import compilers
-from relusym_codegen.arithmetic import Goal
-from relusym_codegen.fusion import FACTOR, output_activation, with_addend
 from relusym_codegen.kernel import Kernel
-from relusym_codegen.lowering import Lowered, lower, sample
-from relusym_codegen.program import evaluate, renamed
-from relusym_codegen.signatures import FUSED, SIGNATURES, signature_of
-from relusym_codegen.target import Header, Target, target_named
+from relusym_codegen.requests import Request, fused
+from relusym_codegen.signatures import SIGNATURES, signature_of
+from relusym_codegen.target import Header, target_named
 
 ACCURACIES = ("precise", "fast")
 
@@ -79,14 +73,14 @@ def generate(
     policy = conventions.resolved(definition, subgradient, folded)
     if isinstance(policy, Mapping):
         policy = _Choices(policy)
-    lowered = _fused(_Request(language, definition, form, computes, accuracy, policy, values, passed))
+    lowered = fused(Request(language, definition, form, computes, accuracy, policy, values, passed))
     formula = _formula(definition, values, passed)
     if computes == "backward-from-output":
         slope = slope_by_output(definition, values, policy)
         formula += f", df/dx = {slope.expr.subs(slope.inputs[0], Symbol('y'))} at y = f(x)"
     header = Header(
         activation=definition.name,
-        formula=_plain(formula),
+        formula=_plain(f"f({', '.join(map(str, definition.inputs))}) = {formula}"),
         source=_plain(definition.source),
         computes=computes,
         dtype=form,
@@ -251,116 +245,6 @@ def passed_symbols(definition: Activation, given: Iterable[str] | None) -> tuple
                 "generated code; give the parameter another name, or a value to fold"
             )
     return tuple(symbol for name, symbol in known.items() if name in wanted)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What `generate` is asked for, checked; `values` are those of all parameters, `passed` are inputs."""
-
-    language: Target
-    definition: Activation
-    form: Format
-    computes: str
-    accuracy: str
-    subgradient: Policy
-    values: Mapping[Symbol, Expr]
-    passed: tuple[Symbol, ...]
-
-
-def _fused(request: _Request) -> Lowered:
-    """The program of any quantity, those of f at a sum and from its output included."""
-    if request.computes not in FUSED:
-        return _lowered(request)
-    signature, language = signature_of(request.computes), request.language
-    if signature.summed and not language.sums_rows:
-        raise InvalidRequest(
-            f"target {language.name!r} has no {request.computes}, for it adds no rows; take target='cuda', or "
-            f"residual-backward, whose arrays broadcast for {language.name}, and sum dx"
-        )
-    plain = replace(request, computes=signature.lowered)
-    if signature.addend:
-        return with_addend(_lowered(plain), signature)
-    product = output_activation(request.definition, request.values, request.passed, request.subgradient)
-    lowered = _lowered(
-        replace(plain, definition=product, subgradient="least-norm", values={FACTOR: sympy.S.One}, passed=())
-    )
-    return replace(lowered, program=renamed(lowered.program, {"x": signature.point}))
-
-
-def _lowered(request: _Request) -> Lowered:
-    """The program in the cheapest work format that is good enough for the dtype."""
-    language, form, accuracy = request.language, request.form, request.accuracy
-
-    def at(work: Format) -> Lowered:
-        return lower(
-            request.definition,
-            computes=request.computes,
-            work_format=work,
-            values=request.values,
-            arguments=request.passed,
-            subgradient=request.subgradient,
-            goal=language.goal(form, accuracy, work),
-        )
-
-    *narrow, widest = language.work_formats(form, accuracy)
-    best = at(widest)
-    for work in narrow:
-        candidate, goal = at(work), language.goal(form, accuracy, work)
-        if _suffices(candidate, best, form, request.values) if goal is None else _is_cheaper(candidate, best, goal):
-            return candidate
-    return best
-
-
-def _is_cheaper(narrow: Lowered, wide: Lowered, goal: Goal) -> bool:
-    """Whether arithmetic in the narrower format keeps the goal, with at most twice as many steps.
-
-    Not where it takes pairs: the rest of a number underflows before the number does.
-    """
-    return (
-        not narrow.paired and narrow.error <= max(goal.ulps) and len(narrow.program.lets) <= 2 * len(wide.program.lets)
-    )
-
-
-def _suffices(narrow: Lowered, wide: Lowered, form: Format, values: Mapping[Symbol, Expr]) -> bool:
-    """Whether computing in the narrower format is accurate enough, by comparison with the wider one.
-
-    On all inputs of a 16-bit format, where it may cost 1/256 ulp; on a sample of float32, where it may cost
-    6 + 6 kappa ulps of the 8 + 8 kappa that a fast kernel is allowed.
-    """
-    x = all_values(form) if form.bits == 16 else sample(form)
-    # a large gradient shows where f' underflows in the narrower format and its product should not
-    gradients = (1.0, 2.0 ** (form.max_exponent - 8)) if form.bits == 16 else (1.0,)
-    return all(_agree(narrow, wide, x, gradient, form, values) for gradient in gradients)
-
-
-def _agree(
-    narrow: Lowered,
-    wide: Lowered,
-    x: npt.NDArray[Any],
-    gradient: float,
-    form: Format,
-    values: Mapping[Symbol, Expr],
-) -> bool:
-    """Whether the narrower program's results are close enough at these inputs, with this gradient."""
-
-    def results(lowered: Lowered, at: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Outputs one after the other, with parameters at their values."""
-        named = {str(symbol): np.array(float(value)) for symbol, value in values.items()}
-        inputs = {"x": at, "grad": np.full(at.shape, gradient), **named}
-        outputs = evaluate(lowered.program, {name: inputs[name] for name in lowered.program.inputs})
-        return np.concatenate(outputs).astype(np.float64)
-
-    with np.errstate(all="ignore"):
-        got, want = results(narrow, x), results(wide, x)
-        spacing = ulp(want.astype(form.dtype))
-        ulps = np.abs(got - want) / spacing
-        if form.bits == 16:
-            allowed: Any = 2.0**-8
-        else:
-            moved = results(wide, x.astype(np.float64) * (1 + 2.0**-20))
-            allowed = 6 + 6 * np.abs(moved - want) * 2.0**20 * form.epsilon / spacing
-    settled = (np.isnan(want) & np.isnan(got)) | (got == want) | (np.abs(want) > form.max)
-    return bool(np.all(settled | (ulps <= allowed)))
 
 
 def _formula(definition: Activation, values: Mapping[Symbol, Expr], passed: tuple[Symbol, ...]) -> str:
