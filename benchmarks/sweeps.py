@@ -35,12 +35,15 @@ def records() -> dict[tuple[str, str, str], dict[str, Any]]:
 
 def page(found: dict[tuple[str, str, str], dict[str, Any]]) -> str:
     """The table, one line for an activation and a quantity."""
+    part = "; *1/16* every sixteenth block of 32,768 neighbouring patterns, in all binades of both signs"
+    if all(record["stride"] == 1 for record in found.values()):
+        part = ""
     lines = [
         "# Sweeps of the C kernels",
         "",
         "Written by `python benchmarks/sweeps.py` from the sweep records in `benchmarks/results`: float32, default",
         "parameters, subnormals included, the same bits as the CUDA text where it says `fast`. *all* means all 2^32",
-        "inputs; *1/16* every sixteenth block of 32,768 neighbouring patterns, in all binades of both signs. The",
+        f"inputs{part}. The",
         "bounds are 4 ulps for `fast` and 0.51 for `precise`; snake is judged up to |x| = 2^20. Functions of others",
         "are swept in the same way: `relusym verify NAME --callable WHERE --exhaustive`, see",
         "[Accuracy](accuracy.md#exhaustive-sweeps).",

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from relusym.analysis import analyse as analyse
     from relusym.calculus.derivatives import derivative as derivative
     from relusym.calculus.derivatives import parameter_gradient as parameter_gradient
+    from relusym.calculus.hulls import Hull as Hull
     from relusym.calculus.relaxations import Relaxation as Relaxation
     from relusym.calculus.relaxations import relaxation as relaxation
     from relusym.calculus.subdifferentials import Kink as Kink
@@ -85,6 +86,11 @@ if TYPE_CHECKING:
     from relusym.proving import prove as prove
     from relusym.rechecking import recheck as recheck
     from relusym.rounding import reference as reference
+    from relusym.several import SeveralAnalysis as SeveralAnalysis
+    from relusym.several import SeveralLayer as SeveralLayer
+    from relusym.several import affine_several as affine_several
+    from relusym.several import analyse_several as analyse_several
+    from relusym.several import subdifferential_at as subdifferential_at
 
 __version__ = "0.1.0"
 
@@ -99,6 +105,7 @@ _HOMES = {
     "analyse": "relusym.analysis",
     "derivative": "relusym.calculus.derivatives",
     "parameter_gradient": "relusym.calculus.derivatives",
+    "Hull": "relusym.calculus.hulls",
     "Relaxation": "relusym.calculus.relaxations",
     "relaxation": "relusym.calculus.relaxations",
     "Kink": "relusym.calculus.subdifferentials",
@@ -129,6 +136,11 @@ _HOMES = {
     "prove": "relusym.proving",
     "recheck": "relusym.rechecking",
     "reference": "relusym.rounding",
+    "SeveralAnalysis": "relusym.several",
+    "SeveralLayer": "relusym.several",
+    "affine_several": "relusym.several",
+    "analyse_several": "relusym.several",
+    "subdifferential_at": "relusym.several",
     "celu": "relusym.activations.celu",
     "crelu": "relusym.activations.crelu",
     "elu": "relusym.activations.elu",

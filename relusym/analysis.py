@@ -88,15 +88,21 @@ def analyse(
     subgradient: Policy = "least-norm",
     sigma: Number = 1,
 ) -> Analysis:
-    """Pieces, derivatives, kinks and facts of an activation of one input.
+    """Pieces, derivatives, kinks and facts of an activation of one input and one value.
 
     Parameters take the values given by name, else their defaults; one without either stays a symbol. `subgradient`
     is a policy, a number, a number for each kink, or the name of a convention ("torch", "torch-2.13"). `sigma` is
     the standard deviation of the normal pre-activations of the statements on moments and probabilities. Raises
     `InvalidActivation` for a definition that describes no function, `InvalidSubgradient` for a subgradient outside
-    the Clarke interval and where a convention has none, `InvalidRequest` for a sigma that is not positive. What
-    cannot be settled in time is a fact with the verdict UNKNOWN.
+    the Clarke interval and where a convention has none, `InvalidRequest` for a sigma that is not positive and for a
+    function of several inputs or values, which `analyse_several` is about. What cannot be settled in time is a fact
+    with the verdict UNKNOWN.
     """
+    if not activation.is_scalar:
+        raise InvalidRequest(
+            f"{activation.name} has {activation.shape}, and this is about one of each; relusym.analyse_several, or "
+            f"relusym derive {activation.name}, says what is known of it"
+        )
     deviation = exact(sigma)
     if deviation.is_positive is not True:
         raise InvalidRequest(f"sigma = {sigma} is no standard deviation; give a positive number")

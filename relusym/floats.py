@@ -78,7 +78,10 @@ FORMATS: dict[str, Format] = {
 
 def format_of(dtype: object) -> Format:
     """The format with this name or NumPy dtype; `InvalidRequest` lists the four known ones."""
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name  # type: ignore[call-overload]  # it says itself what is no dtype
+    try:
+        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name  # type: ignore[call-overload]  # it says itself what is no dtype
+    except TypeError:
+        raise InvalidRequest(f"{dtype!r} is no dtype; give one of {', '.join(FORMATS)}, as text or of NumPy") from None
     if name not in FORMATS:
         raise InvalidRequest(f"dtype {name!r} is unknown; known: {', '.join(FORMATS)}")
     return FORMATS[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
@@ -22,7 +22,13 @@ _LETTERS = {
     "before": ("z", "y", "s"),
     "rate": ("eta", "mu", "rho"),
 }
-"""What the symbols are called, and what instead where the activation has a parameter of that name, or one like g_i."""
+"""What the symbols are called, and what instead where the activation has a symbol of that name, or one like g_i."""
+
+
+def letters(taken: Iterable[str]) -> dict[str, str]:
+    """A letter for each role in a layer, other than the names that the activation has taken."""
+    used = {name.partition("_")[0] for name in taken}
+    return {role: next(one for one in names if one not in used) for role, names in _LETTERS.items()}
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,12 @@ def affine(
     as for `analyse`, with the same errors. Raises `InvalidRequest` for an activation of several inputs or values.
     """
     if not activation.is_scalar:
-        raise InvalidRequest(f"{activation.name} has {activation.shape}; a layer h = f(W x + b) needs one of each")
+        raise InvalidRequest(
+            f"{activation.name} has {activation.shape}; a layer h = f(W x + b) needs one of each, and "
+            "relusym.affine_several is about units of several inputs"
+        )
     analysis = analyse(activation, parameters, subgradient=subgradient)
-    taken = {parameter.name.partition("_")[0] for parameter in activation.parameters}
-    name = {role: next(one for one in names if one not in taken) for role, names in _LETTERS.items()}
+    name = letters(parameter.name for parameter in activation.parameters)
     weight, bias, x, gradient, before = (
         IndexedBase(name[role]) for role in ("weight", "bias", "input", "gradient", "before")
     )

@@ -17,7 +17,8 @@ from relusym.analysis import Analysis
 from relusym.balls import compiled, enclosure, precision
 from relusym.calculus.limits import one_sided_limit
 from relusym.calculus.subdifferentials import around
-from relusym.errors import InvalidRequest, Missing, Undecided
+from relusym.drawing import figures
+from relusym.errors import InvalidRequest, Undecided
 from relusym.facts import Interval, Real, RealSet, Verdict
 from relusym.formulas.tidiness import name_constants
 from relusym.pieces import Pieces, joined
@@ -39,14 +40,6 @@ _MOST_MARKS = 60
 _SMALL_PARENTHESES = re.compile(r"\\left\(((?:(?!\\left|\\right|frac).)*)\\right\)")
 _FUNCTION_AFTER_FACTOR = re.compile(r"(?<=[\w}]) \\(?:operatorname|log|sin|cos|tanh|sinh|cosh|atan)\b")
 _WIDTH, _HEIGHT = 6.4, 7.6
-_SETTINGS = {
-    "svg.hashsalt": "relusym",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "mathtext.fontset": "cm",
-}
 
 
 def plot(analysis: Analysis, path: Path, *, interval: tuple[float, float] | None = None) -> None:
@@ -59,15 +52,8 @@ def plot(analysis: Analysis, path: Path, *, interval: tuple[float, float] | None
     if form not in (".png", ".svg"):
         raise InvalidRequest(f"{path} is neither .png nor .svg")
     low, high = _checked(analysis, interval)
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise Missing("plot needs matplotlib; install it with: pip install 'relusym[plot]'") from None
-    with mpl.rc_context():
-        mpl.rcdefaults()  # the same picture whatever the user's matplotlibrc says
-        mpl.rcParams.update(_SETTINGS)
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    with figures("plot needs", **{"mathtext.fontset": "cm"}) as new_figure:
+        figure = new_figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         panels = figure.subplots(3, 1, sharex=True, height_ratios=(1.6, 1, 1))
         kinks = [kink.at for kink in analysis.kinks]
         functions = (analysis.pieces, analysis.derivative, analysis.second_derivative)

@@ -178,12 +178,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     return outcome
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Results travel with pytest's own reports, from the workers of pytest-xdist too."""
+    """Results travel with pytest's own reports, from the workers of pytest-xdist too.
+
+    A failure that the test itself expects, by a mark xfail, is known.
+    """
     report = yield
     result = item.stash.get(RESULT, None)
     if result is not None and report.when != "teardown":
+        expected = vars(report).get("wasxfail")
+        if expected is not None and report.skipped and result["status"] == "failed":
+            reason = f"expected to fail{f': {expected}' if expected else ''}; {result['reason']}"
+            result = {**result, "status": "known", "reason": reason}
         vars(report)["relusym"] = result
     return report
 
@@ -375,7 +382,9 @@ def _resolved(where: str) -> Any:
 
 def _name_of_function(kernel: Any) -> str:
     """package.module:function, or the type of what is no plain function."""
-    named = kernel if isinstance(getattr(kernel, "__qualname__", None), str) else type(kernel)
+    from relusym.judge.adapters.adapter import told
+
+    named = kernel if isinstance(told(kernel, "__qualname__"), str) else type(kernel)
     return f"{named.__module__}:{named.__qualname__}"
 
 

@@ -89,6 +89,11 @@ def recheck(document: Any) -> tuple[Check, ...]:
     clock = _Clock()
     with localcontext(GUESSES):
         for one in documents:
+            if isinstance(one, dict) and "inputs" in one:
+                raise InvalidRequest(
+                    f"{one.get('name')} is a function of several inputs or values, for which no certificates are "
+                    "written; recheck documents of functions of one input and one value"
+                )
             try:
                 checks += _Certificate(one, clock).checks()
             except InvalidRequest:

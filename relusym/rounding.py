@@ -62,6 +62,7 @@ def reference(
     factor: Array | None = None,
     wrt: str | None = None,
     rounded_to: Format | None = None,
+    along: Mapping[str, Array] | None = None,
 ) -> Reference:
     """Correctly rounded derivative of the given order (0, 1 or 2) at each input, in the format of `x`.
 
@@ -71,7 +72,8 @@ def reference(
     the point: a number, ±oo, or nan where there is none. Without an entry the definition's own branch is
     used, and a tie inside Max, Min, Abs, sign or Heaviside is undecided for order >= 1. `factor` (an array
     like `x`) multiplies the exact value before the one rounding. `wrt` names a parameter: the first partial
-    derivative with respect to it instead of x, order being 0.
+    derivative with respect to it instead of x, order being 0. `along` gives parameters that have another value at each
+    input, as an array like `x` for each (of any format); where one of them is not finite there is no value.
 
     Raises `InvalidRequest` for another order, several inputs or an unknown parameter, and `InvalidActivation`
     for a function outside the formula grammar.
@@ -83,13 +85,20 @@ def reference(
         raise InvalidRequest(f"{activation.name} has {activation.shape}; the reference takes one of each")
     if factor is not None and (factor.shape != x.shape or factor.dtype != x.dtype):
         raise InvalidRequest("reference: factor must have the shape and dtype of x")
+    if along and (wrt is not None or any(array.shape != x.shape for array in along.values())):
+        raise InvalidRequest("reference: what goes along with x has its shape, and wrt is another parameter's matter")
     with np.errstate(invalid="ignore"):  # signalling NaNs
         inputs = np.ravel(x).astype(np.float64)
+        beside = {name: np.ravel(array).astype(np.float64) for name, array in (along or {}).items()}
         factors = np.ones_like(inputs) if factor is None else np.ravel(factor).astype(np.float64)
     values = parameter_values(activation, parameters)
-    definition = definition_of(activation, tuple(values.items()), wrt, order)
+    varying = {symbol: beside.pop(symbol.name) for symbol in values if symbol.name in beside}
+    if beside:
+        raise InvalidRequest(f"reference: {activation.name} has no parameter {', '.join(beside)} to go along with x")
+    fixed = tuple((symbol, value) for symbol, value in values.items() if symbol not in varying)
+    definition = definition_of(activation, fixed, wrt, order, tuple(varying))
     result = _Result(inputs.size)
-    points = np.flatnonzero(~np.isnan(inputs) & np.isfinite(factors))
+    points = np.flatnonzero(np.logical_and.reduce([~np.isnan(inputs), *map(np.isfinite, (factors, *varying.values()))]))
     with flint_settings():
         for point, stated in (at_breakpoints or {}).items():
             here = inputs[points] == _as_float(point)
@@ -99,7 +108,7 @@ def reference(
         undecided = np.sort(
             np.concatenate(
                 [
-                    _climb(definition, inputs, factors, points, form, result),
+                    _climb(definition, inputs, factors, varying, points, form, result),
                     np.asarray(result.stated_open, dtype=np.int64),
                 ]
             )
@@ -133,7 +142,13 @@ class _Result:
 
 
 def _climb(
-    definition: Definition, x: Floats, factors: Floats, points: Positions, form: Format, into: _Result
+    definition: Definition,
+    x: Floats,
+    factors: Floats,
+    varying: Mapping[sympy.Symbol, Floats],
+    points: Positions,
+    form: Format,
+    into: _Result,
 ) -> Positions:
     """Decide every point at the lowest sufficient precision; return those left open at the highest."""
     hopeless: list[int] = []
@@ -141,7 +156,8 @@ def _climb(
     precision = MIN_PRECISION
     while points.size and precision <= MAX_PRECISION:
         flint.ctx.prec = precision
-        balls, slopes, outside = _evaluate(definition, x[points], factors[points], precision)
+        here = {symbol: array[points] for symbol, array in varying.items()}
+        balls, slopes, outside = _evaluate(definition, x[points], factors[points], here, precision)
         into.slope[points] = slopes
         decided, close = _decide(balls, form, points, into)
         still_open: list[int] = []
@@ -151,6 +167,7 @@ def _climb(
             if rounded is None and close[position] and index not in seen_rational:
                 # Perhaps a tie: what is rational at this input is settled exactly.
                 seen_rational.add(index)
+                definition.here.update((symbol, float(array[index])) for symbol, array in varying.items())
                 rational = definition.exact_value(x[index])
                 if rational is not None:
                     rounded = _round_rational(rational * Fraction(float(factors[index])), form)
@@ -166,7 +183,7 @@ def _climb(
 
 
 def _evaluate(
-    definition: Definition, x: Floats, factors: Floats, precision: int
+    definition: Definition, x: Floats, factors: Floats, varying: Mapping[sympy.Symbol, Floats], precision: int
 ) -> tuple[list[Any], Floats, list[bool]]:
     """Balls of factor * g at each input, g' to a few digits, and whether an input is outside the domain."""
     order = definition.order
@@ -181,6 +198,8 @@ def _evaluate(
     outside = [False] * x.size
     flint.ctx.cap = length
     for position, (number, factor) in enumerate(zip(x.tolist(), factors.tolist(), strict=True)):
+        for symbol, array in varying.items():
+            definition.here[symbol] = float(array[position])
         try:
             result = evaluate(series([number, 1]) if varied else series([number]))
             if result.prec < length:  # cancelled leading terms: later coefficients are unknown, not zero

@@ -6,7 +6,8 @@ centre (see `series`), the remainder is Lagrange's: the next coefficient of the 
 the run. The stated radius also covers the rounding of the coefficients and of Horner's scheme in float64.
 
 The inputs nearest to 0 share one series about 0, whose first two terms are evaluated exactly where they can be:
-x/2 + 0.4 x**2 is then told from the tie x/2 that it is beside.
+x/2 + 0.4 x**2 is then told from the tie x/2 that it is beside. Values much smaller than the coefficients, next to a
+root, have digits only in two floats: where a run may hold such, its polynomial comes a second time, longer, for them.
 
 No formula has code of its own: what has a power series has segments. A run that has none - a kink inside, too
 much curvature, cancellation beyond `MAX_PRECISION` bits - is halved down to `LEAF` patterns, and what then
@@ -18,7 +19,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -31,6 +32,7 @@ from sympy import Expr, Symbol
 
 from relusym.activation import Activation, Number, parameter_values
 from relusym.floats import FORMATS, Array
+from relusym.saturation import Beside, beside
 from relusym.series import (
     Balls,
     Builder,
@@ -45,6 +47,7 @@ from relusym.series import (
 )
 
 Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
 
 FORM = FORMATS["float32"]
 
@@ -73,9 +76,24 @@ COARSEST = 2.0**-40
 FLOOR = FORM.smallest_normal
 """Below this, truncation is measured against the smallest normal number instead of the value."""
 
+SHARP = 2.0**-12
+"""A radius of more ulps than this does not count as known."""
+
+FINE = 2.0**-12
+"""What a polynomial in two floats may leave out, relative to what one in float64 may."""
+
 UNIT = 2.0**-53 * (1 + 2.0**-20)  # of a float64 operation, with room for products of such factors
 SLACK = 1 + 2.0**-20
 TINY = 2.0**-1060  # what underflow can add
+
+
+@dataclass(frozen=True)
+class Fine:
+    """A longer polynomial for the same run, in two floats: abs(g(x) - p) <= radius, p evaluated in two floats."""
+
+    coefficients: tuple[float, ...]
+    rests: tuple[float, ...]
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,8 @@ class Segment:
     The variable of `coefficients` (lowest first) runs from -1 to 1 over the run, or is x itself for a segment
     `about_zero`. All values lie between `low` and `high`. `spacing` is the ulp that they share when rounded to
     float32, or None where they do not. `tail_radius` is that of the terms beyond the first two, where those are
-    exact in float64. `radius` 0 means that float64 gives the exact value.
+    exact in float64. `radius` 0 means that float64 gives the exact value. `fine` is there where some values may be
+    too small for the radius.
     """
 
     start: int
@@ -97,6 +116,7 @@ class Segment:
     spacing: float | None
     about_zero: bool = False
     tail_radius: float | None = None
+    fine: Fine | None = None
 
 
 @dataclass(frozen=True)
@@ -137,35 +157,72 @@ def _unit(size: int) -> Floats:
 def evaluate(segments: Sequence[Segment], out: Floats | None = None) -> Floats:
     """P at every input of some segments of equal size, a row each; about zero only one at a time."""
     size = segments[0].size
-    degree = max(len(segment.coefficients) for segment in segments) - 1
     values = np.empty((len(segments), size)) if out is None else out[: len(segments) * size].reshape(-1, size)
-    if len(segments) == 1:
-        (only,) = segments
-        variable = inputs_of(only.start, size).astype(np.float64) if only.about_zero else _unit(size)
-        rows: Sequence[Any] = only.coefficients
-    else:
-        assert not any(segment.about_zero for segment in segments)
-        variable = _unit(size)
-        padded = [(*s.coefficients, *[0.0] * (degree + 1 - len(s.coefficients))) for s in segments]
-        rows = [np.array(column)[:, None] for column in zip(*padded, strict=True)]
+    return _horner([segment.coefficients for segment in segments], _variable(segments), values)
+
+
+def slopes(segments: Sequence[Segment]) -> Floats:
+    """P' with respect to x, at every input of such segments; of ordinary accuracy, not certified."""
+    first = segments[0]
+    by_x = 1.0 if first.about_zero else 1 / (step_of(first.start) * (first.size // 2))
+    rows = [[k * c * by_x for k, c in enumerate(segment.coefficients)][1:] or [0.0] for segment in segments]
+    with np.errstate(all="ignore"):
+        return _horner(rows, _variable(segments), np.empty((len(segments), first.size)))
+
+
+def _variable(segments: Sequence[Segment]) -> Floats:
+    """What the coefficients of these segments are multiplied with, at each input of a run."""
+    first = segments[0]
+    assert len(segments) == 1 or not any(segment.about_zero for segment in segments)
+    return inputs_of(first.start, first.size).astype(np.float64) if first.about_zero else _unit(first.size)
+
+
+def _horner(rows: Sequence[Sequence[float]], variable: Floats, values: Floats) -> Floats:
+    """Polynomials of these coefficients, a row each, filled in and returned."""
+    columns = _columns(rows) if len(rows) > 1 else rows[0]
+    degree = len(columns) - 1
     if degree == 0:
-        values[:] = rows[0]
+        values[:] = columns[0]
         return values
-    np.multiply(variable, rows[degree], out=values)
+    np.multiply(variable, columns[degree], out=values)
     for k in range(degree - 1, 0, -1):
-        np.add(values, rows[k], out=values)
+        np.add(values, columns[k], out=values)
         np.multiply(values, variable, out=values)
-    np.add(values, rows[0], out=values)
+    np.add(values, columns[0], out=values)
     return values
 
 
-def slope(segment: Segment) -> Floats:
-    """P' with respect to x, at every input; of ordinary accuracy, not certified."""
-    by_x = 1.0 if segment.about_zero else 1 / (step_of(segment.start) * (segment.size // 2))
-    coefficients = [k * c * by_x for k, c in enumerate(segment.coefficients)][1:] or [0.0]
-    variable = inputs_of(segment.start, segment.size).astype(np.float64) if segment.about_zero else _unit(segment.size)
-    with np.errstate(all="ignore"):
-        return np.asarray(np.polynomial.polynomial.polyval(variable, coefficients) + 0 * variable)
+def _columns(rows: Sequence[Sequence[float]]) -> Any:
+    """The coefficients of several polynomials by their power, each a column; short ones have zeros at their end."""
+    longest = max(map(len, rows))
+    padded = np.array([(*row, *[0.0] * (longest - len(row))) for row in rows])
+    return np.ascontiguousarray(padded.T)[:, :, None]
+
+
+def finely(segments: Sequence[Segment], at: Positions) -> tuple[Floats, Floats]:
+    """Values at some positions of the inputs of segments of equal size that all have a `fine`; and their radii.
+
+    Horner's scheme in two floats: the product with the variable, which has at most 16 bits, is exact.
+    """
+    size = segments[0].size
+    row, place = at // size, at % size
+    t = _unit(size)[place]
+    fine = [segment.fine for segment in segments if segment.fine is not None]
+    assert len(fine) == len(segments)
+    highs, lows = (_columns(rows)[:, row, 0] for rows in ([f.coefficients for f in fine], [f.rests for f in fine]))
+    high, low = highs[-1], lows[-1]
+    for coefficient, rest in zip(highs[-2::-1], lows[-2::-1], strict=True):
+        product = high * t
+        scaled = high * (2.0**27 + 1)
+        front = scaled - (scaled - high)
+        error = ((front * t - product) + (high - front) * t) + low * t + rest
+        total = product + coefficient
+        part = total - product
+        error += (product - (total - part)) + (coefficient - part)
+        high = total + error
+        part = high - total
+        low = (total - (high - part)) + (error - part)
+    return high, np.array([f.radius for f in fine])[row] + np.abs(high) * UNIT
 
 
 def tail(segment: Segment, x: Floats) -> Floats:
@@ -290,6 +347,7 @@ class _Series:
     radius: tuple[float, ...]
     largest: tuple[float, ...]
     exact: tuple[bool, ...]
+    balls: tuple[Any, ...]
 
 
 class Cover:
@@ -306,6 +364,7 @@ class Cover:
         self._precision = MIN_PRECISION
         self._length = 0
         self._size = BLOCK
+        self._finely = False
 
     def block(self, number: int) -> Block:
         """Block `number` of 2**32 / BLOCK, in pattern order; that of infinities and NaN is open altogether."""
@@ -335,6 +394,10 @@ class Cover:
             term = Fraction(int(coefficient.p), int(coefficient.q)) * _falling(k, order) * step**k
             common = math.lcm(common, term.denominator)
         return Fraction(1, common)
+
+    def beside(self, segment: Segment) -> Beside | None:
+        """The values on the run as a line and a rest of one sign, where they are known to be that."""
+        return beside(self.definition, *sorted((float_of(segment.start), float_of(segment.start + segment.size - 1))))
 
     # --- runs ---
 
@@ -383,12 +446,10 @@ class Cover:
         """One polynomial for the whole run, or None."""
         half, step = size // 2, step_of(start)
         centre, scale = float_of(start + half), half * step
-        # From the first to the last pattern and no further: beyond may be a kink.
-        middle = flint.arb(centre) - flint.arb(step) / 2
         precision = self._precision
-        level = self._length
+        level = min(self._length + 1, len(LENGTHS) - 1) if self._finely else self._length
         while precision <= MAX_PRECISION:
-            spread = flint.arb(middle, half * abs(step) - abs(step) / 2)
+            spread = _interval(centre, half, step)
             try:
                 found = self._series(flint.arb(centre), spread, scale, precision, LENGTHS[level])
             except _Undivided:
@@ -404,7 +465,7 @@ class Cover:
             if not sum(found.radius) <= target / 4:
                 precision *= 2
                 continue
-            known = next((k for k, bound in enumerate(found.largest) if k and bound <= target / 2), None)
+            known = _known(found, target / 2)
             if known is None:
                 level += 1
                 if level == len(LENGTHS):
@@ -415,8 +476,33 @@ class Cover:
                 self._precision = precision // 2
             self._length = next(at for at, length in enumerate(LENGTHS) if length > known)
             segment = _segment(start, size, found, known, target)
-            return segment if segment.radius <= COARSEST * magnitude else None
+            if not segment.radius <= COARSEST * magnitude:
+                return None
+            self._finely = _blurred(segment)
+            if self._finely:
+                segment = replace(segment, fine=self._fine(found, segment, target, precision, level))
+            return segment
         return None
+
+    def _fine(self, found: _Series, segment: Segment, target: float, precision: int, level: int) -> Fine | None:
+        """The polynomial in two floats, from this series or, where that is too short or too coarse, from another."""
+        half, step = segment.size // 2, step_of(segment.start)
+        centre = float_of(segment.start + half)
+        while True:
+            known = _known(found, FINE * target)
+            if known is None:
+                level += 1
+            elif sum(found.radius[:known]) > 16 * FINE * target:
+                precision *= 2
+            else:
+                return _fine(found, known)
+            if level == len(LENGTHS) or precision > MAX_PRECISION:
+                return None
+            spread = _interval(centre, half, step)
+            longer = self._series(flint.arb(centre), spread, half * step, precision, LENGTHS[level])
+            if longer is None:
+                return None
+            found = longer
 
     def _infinite(self, start: int, size: int, spread: Any, precision: int) -> Segment | None:
         """A run on which all values round to the same infinity."""
@@ -452,9 +538,11 @@ class Cover:
             return None
         if series.prec < length + order:
             return None
-        if not order:
-            return [series[k] for k in range(length)]
-        return [series[k + order] * factor for k, factor in enumerate(_factors(scale, order, length))]
+        if order:
+            for _ in range(order):
+                series = series.derivative()
+            series = series * flint.arb(scale) ** -order  # a power of two, exact
+        return [series[k] for k in range(length)]
 
     def _series(
         self, centre: Any, spread: Any, scale: float, precision: int, length: int, side: int = 0
@@ -472,12 +560,13 @@ class Cover:
         if here is None:
             return None
         middle = tuple(map(float, here))
-        radius = tuple(float(ball.rad()) * SLACK for ball in here)
+        radius = tuple([float(ball.rad()) * SLACK for ball in here])
         return _Series(
             middle=middle,
             radius=radius,
-            largest=tuple(float(ball.abs_upper()) * SLACK for ball in bounds),
+            largest=tuple([float(ball.abs_upper()) * SLACK for ball in bounds]),
             exact=tuple(not r and ball == m for ball, m, r in zip(here, middle, radius, strict=True)),
+            balls=tuple(here),
         )
 
     def _near_zero(self, start: int) -> Segment | None:
@@ -517,14 +606,8 @@ class Cover:
             radius=tuple(0.0 if e else r for e, r in zip(exact, found.radius, strict=True)),
             largest=found.largest,
             exact=tuple(e or was for e, was in zip(exact, found.exact, strict=True)),
+            balls=found.balls,
         )
-
-
-@lru_cache(maxsize=64)
-def _factors(scale: float, order: int, length: int) -> list[Any]:
-    """What makes coefficients of the derivative from those of the function, whose variable is scaled."""
-    unscaled = flint.arb(scale) ** -order  # a power of two, exact
-    return [unscaled * _falling(k, order) for k in range(length)]
 
 
 def _falling(k: int, order: int) -> int:
@@ -534,8 +617,35 @@ def _falling(k: int, order: int) -> int:
 
 def _magnitude(coefficients: Sequence[float]) -> float:
     """The middle one of abs(p) at both ends and the centre: a root must not ask for digits that nothing has."""
-    ends = [abs(sum(coefficients)), abs(sum(c if k % 2 == 0 else -c for k, c in enumerate(coefficients)))]
-    return sorted([abs(coefficients[0]), *ends])[1]
+    even, odd = sum(coefficients[::2]), sum(coefficients[1::2])
+    return sorted([abs(coefficients[0]), abs(even + odd), abs(even - odd)])[1]
+
+
+def _interval(centre: float, half: int, step: float) -> Any:
+    """The inputs of a run, from the first to the last and no further: beyond may be a kink."""
+    return flint.arb(flint.arb(centre) - flint.arb(step) / 2, half * abs(step) - abs(step) / 2)
+
+
+def _blurred(segment: Segment) -> bool:
+    """Whether float64 does not tell every value of a run to `SHARP` ulps."""
+    if segment.spacing is not None:
+        return segment.radius > SHARP * segment.spacing
+    least = 0.0 if segment.low <= 0 <= segment.high else min(abs(segment.low), abs(segment.high))
+    return segment.radius > SHARP * FORM.epsilon / 2 * least
+
+
+def _known(found: _Series, target: float) -> int | None:
+    """The first coefficient that bounds the remainder to the target; None where the series is too short."""
+    return next((k for k, bound in enumerate(found.largest) if k and bound <= target), None)
+
+
+def _fine(found: _Series, known: int) -> Fine:
+    """The polynomial in two floats; the coefficient `known` bounds the remainder."""
+    high = found.middle[:known]
+    low = tuple([float(ball - m) for ball, m in zip(found.balls, high, strict=False)])
+    # two floats keep 2^-106 of a coefficient, and each step of Horner's scheme 2^-102 of what was summed so far
+    rounded = sum([(k + 2) * abs(c) for k, c in enumerate(high)]) * 2.0**-100 + TINY
+    return Fine(high, low, (found.largest[known] + sum(found.radius[:known]) + rounded) * SLACK)
 
 
 def _segment(start: int, size: int, found: _Series, known: int, target: float) -> Segment:
@@ -550,8 +660,8 @@ def _segment(start: int, size: int, found: _Series, known: int, target: float) -
         radius = 0.0
     else:
         sizes = [abs(c) for c in coefficients]
-        rounded = sum(c * 2 * UNIT for c, exact in zip(sizes, found.exact, strict=False) if not exact)
-        horner = sum((2 * k + 1) * c for k, c in enumerate(sizes)) * UNIT + TINY if degree else 0.0
+        rounded = sum([c for c, exact in zip(sizes, found.exact, strict=False) if not exact]) * 2 * UNIT
+        horner = sum([(2 * k + 1) * c for k, c in enumerate(sizes)]) * UNIT + TINY if degree else 0.0
         radius = (rest + sum(found.radius[: degree + 1]) + rounded + horner) * SLACK
     low, high = _range(coefficients, radius, size)
     if low >= 2.0**128 or high <= -(2.0**128):

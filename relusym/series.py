@@ -50,6 +50,7 @@ class Algebra(Protocol):
     strict: bool
 
     def number(self, value: sympy.Rational) -> Series: ...
+    def float(self, value: float) -> Series: ...
     def inverse(self, u: Series) -> Series: ...
     def root(self, u: Series, degree: int) -> Series: ...
     def power(self, base: Series, exponent: Series) -> Series: ...
@@ -79,6 +80,9 @@ class Balls:
 
     def number(self, value: sympy.Rational) -> Series:
         return flint.arb_series([flint.arb(flint.fmpq(int(value.p), int(value.q)))])
+
+    def float(self, value: float) -> Series:
+        return flint.arb_series([value])
 
     def constant(self, name: str) -> Series:
         return flint.arb_series([flint.arb.pi() if name == "pi" else flint.arb.const_e()])
@@ -194,6 +198,9 @@ class Rationals:
     def number(self, value: sympy.Rational) -> Series:
         return flint.fmpq_series([flint.fmpq(int(value.p), int(value.q))])
 
+    def float(self, value: float) -> Series:
+        return flint.fmpq_series([flint.arb(value).fmpq()])
+
     def constant(self, name: str) -> Series:
         raise Irrational
 
@@ -247,11 +254,23 @@ def _integer_root(number: Any, degree: int) -> int:
 
 
 class Definition:
-    """An activation with its parameter values; evaluators are built when needed, by precision and length."""
+    """An activation with its parameter values; evaluators are built when needed, by precision and length.
 
-    def __init__(self, activation: Activation, values: Mapping[Symbol, Expr], wrt: str | None, order: int) -> None:
+    Parameters in `along` have another value at each input: that of the input at hand is looked up in `here`.
+    """
+
+    def __init__(
+        self,
+        activation: Activation,
+        values: Mapping[Symbol, Expr],
+        wrt: str | None,
+        order: int,
+        along: tuple[Symbol, ...] = (),
+    ) -> None:
         self.activation = activation
         self.values = dict(values)
+        self.varying = frozenset((*activation.inputs, *along))
+        self.here: dict[Symbol, float] = dict.fromkeys(along, math.nan)
         self.wrt: Symbol | None = None
         if wrt is not None:
             named = {symbol.name: symbol for symbol in values}
@@ -345,10 +364,14 @@ class Definition:
 
 @lru_cache(maxsize=32)
 def definition_of(
-    activation: Activation, values: tuple[tuple[Symbol, Expr], ...], wrt: str | None, order: int
+    activation: Activation,
+    values: tuple[tuple[Symbol, Expr], ...],
+    wrt: str | None,
+    order: int,
+    along: tuple[Symbol, ...] = (),
 ) -> Definition:
     """The definition, with the evaluators that were built for it before."""
-    return Definition(activation, dict(values), wrt, order)
+    return Definition(activation, dict(values), wrt, order, along)
 
 
 class Builder:
@@ -364,7 +387,7 @@ class Builder:
         if expr == self.variable:
             return lambda point: point
         evaluate = self._node(expr)
-        if self.variable in expr.free_symbols:
+        if not self.definition.varying.isdisjoint(expr.free_symbols):
             return evaluate
         try:
             value = evaluate(None)
@@ -406,6 +429,9 @@ class Builder:
         )
 
     def _parameter(self, symbol: Symbol) -> Evaluate:
+        here = self.definition.here
+        if symbol in here:
+            return lambda point: self.algebra.float(here[symbol])
         value = self._node(self.definition.values[symbol])
         if symbol != self.definition.wrt:
             return value

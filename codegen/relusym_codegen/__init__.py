@@ -9,13 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relusym_codegen.broadcasting import channels
     from relusym_codegen.generation import generate
     from relusym_codegen.kernel import Kernel
+    from relusym_codegen.parting import parts
     from relusym_codegen.program import Program
 
-_HOMES = {"Kernel": "kernel", "Program": "program", "generate": "generation"}
+_HOMES = {
+    "Kernel": "kernel",
+    "Program": "program",
+    "channels": "broadcasting",
+    "generate": "generation",
+    "parts": "parting",
+}
 
-__all__ = ["Kernel", "Program", "generate"]
+__all__ = ["Kernel", "Program", "channels", "generate", "parts"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,11 +18,13 @@ from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest, InvalidSubgradient, Missing
 from relusym.floats import FORMATS
 from relusym.judge import Bound, Report, check
+from relusym.structures import Maximum, structure_of
 from relusym_codegen import compilers
 from relusym_codegen.generation import UnsafeKernel, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.literals import nearest
-from relusym_codegen.signatures import FUSED
+from relusym_codegen.several import OF_MAXIMA
+from relusym_codegen.signatures import FUSED, PARAMETERS
 from relusym_codegen.target import TARGETS as ALIASES
 
 TARGETS = ("numpy", "c", "cuda")
@@ -38,6 +40,12 @@ COMPUTES = (
 """What is judged when nothing is asked for."""
 
 ACCURACIES = ("precise", "fast")
+
+OF_SEVERAL = ("forward", "backward")
+"""The same for functions of several inputs or values."""
+
+ROWS = 2_000
+"""Rows of inputs at which a kernel of a function of several is judged, beside some 1,000 at the edges."""
 
 POINTS = 30_000
 """Inputs of float32 and float64 at which each of thousands of kernels is judged; sweeps judge some at all inputs."""
@@ -109,10 +117,19 @@ def batches(
             if word not in known:
                 raise InvalidRequest(f"{word!r} is unknown here; known: {', '.join(known)}")
     for word in wanted:
-        if word.partition(":")[0] not in (*COMPUTES, *FUSED):
-            raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join((*COMPUTES, *FUSED))}")
+        known = (*COMPUTES, PARAMETERS, *FUSED, *OF_MAXIMA)
+        if word.partition(":")[0] not in known:
+            raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join(known)}")
     return [
-        Batch(activation, ALIASES[target], tuple(dtypes), wanted, tuple(accuracies), tuple(parameters), subgradient)
+        Batch(
+            activation,
+            ALIASES[target],
+            tuple(dtypes),
+            wanted if computes or activation.is_scalar else OF_SEVERAL,
+            tuple(accuracies),
+            tuple(parameters),
+            subgradient,
+        )
         for activation in activations
         for target in targets
     ]
@@ -150,11 +167,23 @@ def _bound_of_arithmetic(dtype: str, computes: str, accuracy: str, target: str) 
     product = 0.5 if computes.startswith(("backward", "parameter-gradient")) else 0.0
     if FORMATS[dtype].bits == 16 or (dtype == "float32" and accuracy == "precise" and target == "c"):
         return Bound(0.51)
-    if computes.startswith("parameter-gradient"):
+    if computes.startswith(("parameter-gradient", PARAMETERS)):
         return Bound(8 + product, 8)
     if dtype == "float32" and accuracy == "precise" and computes in ("forward", "derivative", "backward"):
         return Bound(2 + product)  # 1 and little more where results are normal, up to 1.9 where they underflow
     return Bound(4 + product)
+
+
+def _bound(activation: Activation, dtype: str, computes: str, accuracy: str, target: str) -> Bound:
+    """The same for a function of several inputs: each product adds half an ulp, where it is rounded by itself."""
+    if activation.is_scalar:
+        return bound_for(dtype, computes, accuracy, target)
+    one = bound_for(dtype, "backward", accuracy, target)
+    if isinstance(structure_of(activation), Maximum):
+        return Bound(min(one.constant, 1.0))  # an equal share of a gradient is rounded twice at most
+    if computes == "forward" or one.constant < 1:
+        return one
+    return Bound(one.constant + 0.5, one.per_condition)
 
 
 def run(batch: Batch) -> tuple[Result, ...]:
@@ -184,7 +213,7 @@ def _made(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel | st
             raise
         return str(reason)
     except InvalidRequest as reason:
-        if computes not in FUSED:
+        if computes not in (*FUSED, PARAMETERS) and batch.activation.is_scalar:
             raise
         return str(reason)
 
@@ -211,7 +240,6 @@ def _quantities(batch: Batch) -> Iterator[str]:
 def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsafeKernel)
-        arguments = () if computes == "backward-from-output" else None  # at known parameters alone
         return generate(
             batch.activation,
             batch.target,
@@ -219,9 +247,18 @@ def _generate(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel:
             computes,
             accuracy,
             batch.subgradient,
-            arguments,
+            arguments_of(batch.activation, computes),
             **dict(batch.parameters),
         )
+
+
+def arguments_of(activation: Activation, computes: str) -> tuple[str, ...] | None:
+    """The parameters that a kernel to be judged is called with; None for those that are learnable."""
+    if computes == "backward-from-output":
+        return ()  # at known parameters alone
+    if computes == PARAMETERS and not any(parameter.learnable for parameter in activation.parameters):
+        return tuple(parameter.name for parameter in activation.parameters)
+    return None
 
 
 def _loaded(kernels: list[Kernel]) -> list[Callable[..., Any]]:
@@ -243,19 +280,21 @@ def _judged(batch: Batch, kernel: Kernel, fn: Callable[..., Any]) -> Result:
         str(symbol): value for symbol, value in parameter_values(batch.activation, dict(batch.parameters)).items()
     }
     passed = {name: nearest(values[name], form) for name in kernel.arguments}
+    summing = kernel.computes == PARAMETERS  # called by the judge with parameters of several shapes
     report: Report = check(
-        functools.partial(fn, **passed) if passed else fn,
+        functools.partial(fn, **passed) if passed and not summing else fn,
         batch.activation,
         dtype=kernel.dtype,
         computes=kernel.computes,
         parameters={**dict(batch.parameters), **passed},
         subgradient=batch.subgradient,
         extra_points=kernel.thresholds,
-        bound=bound_for(kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
+        bound=_bound(batch.activation, kernel.dtype, kernel.computes, kernel.accuracy, kernel.target),
         within=TRUSTED.get(batch.activation.name),
-        points=POINTS,
+        points=POINTS if batch.activation.is_scalar else ROWS,
         strict=True,
         work=form.name,
+        arguments=kernel.arguments if summing else None,
     )
     return Result(
         activation=batch.activation.name,
@@ -299,7 +338,7 @@ def _not_run(batch: Batch, dtype: str, computes: str, accuracy: str, reason: str
         reason=reason,
         max_ulp=None,
         max_ratio=None,
-        bound=str(bound_for(dtype, computes, accuracy, batch.target)),
+        bound=str(_bound(batch.activation, dtype, computes, accuracy, batch.target)),
         worst_input=None,
         tested=0,
         exhaustive=False,

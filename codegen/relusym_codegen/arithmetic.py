@@ -148,6 +148,8 @@ def _expanded(program: Program) -> Program:
             names[let.name] = b("mul", operands[0], b.constant(1 / sympy.Rational(float(operands[1]))))
         else:
             names[let.name] = b(let.operation, *operands)
+    for name, error in program.approximations:
+        b.approximate(names[name], error)
     return b.program(*(names[output] if isinstance(output, str) else output for output in program.outputs))
 
 
@@ -181,6 +183,8 @@ def _fused(program: Program) -> Program:
             names[let.name] = b("fma", one if let.operation == "add" else b("neg", one), other, renamed(first))
         else:
             names[let.name] = b(let.operation, *map(renamed, let.operands))
+    for name, error in program.approximations:
+        b.approximate(names[name], error)
     return b.program(*map(renamed, program.outputs))
 
 
@@ -218,8 +222,14 @@ _Rows = list[list[npt.NDArray[np.float64]]]
 
 def _rows(program: Program, table: Sensitivity, result: Format, at: Sequence[int] = range(4)) -> _Rows:
     work, scales = program.work_format, _scales(program)
+    # a core with all the bits of the format misses by less than its own rounding
+    missed = dict(program.approximations) if result.precision < work.precision else {}
     return [
-        [_cost_in_ulps(let, index, table, work, result, level, scales) for level in at]
+        [
+            _cost_in_ulps(let, index, table, work, result, level, scales)
+            + table.relative[index] * missed.get(let.name, 0.0) * 2.0**work.precision
+            for level in at
+        ]
         for index, let in enumerate(program.lets)
     ]
 

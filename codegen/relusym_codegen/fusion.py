@@ -17,7 +17,7 @@ from relusym.calculus.outputs import slope_by_output
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym_codegen.lowering import Lowered
-from relusym_codegen.program import Let, Program, renamed
+from relusym_codegen.program import Let, renamed
 from relusym_codegen.signatures import Signature
 
 FACTOR = Symbol("factor", real=True)
@@ -33,7 +33,7 @@ def with_addend(lowered: Lowered, signature: Signature) -> Lowered:
         name for given in moved.inputs for name in ((point, signature.addend) if given == "total" else (given,))
     )
     first = Let("total", "add", (point, signature.addend))
-    program = Program(inputs, (first, *moved.lets), moved.outputs, moved.work_format)
+    program = replace(moved, inputs=inputs, lets=(first, *moved.lets))
     return replace(lowered, program=program)
 
 

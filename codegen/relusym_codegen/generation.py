@@ -8,7 +8,6 @@ import warnings as python_warnings
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import metadata
-from typing import Any
 
 import sympy
 from sympy import Expr, Symbol
@@ -23,7 +22,8 @@ from relusym.floats import format_of
 from relusym_codegen import compilers
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.requests import Request, fused
-from relusym_codegen.signatures import SIGNATURES, signature_of
+from relusym_codegen.several import of_several
+from relusym_codegen.signatures import PARAMETERS, SIGNATURES, signature_of
 from relusym_codegen.target import Header, target_named
 
 ACCURACIES = ("precise", "fast")
@@ -62,21 +62,26 @@ def generate(
         raise InvalidRequest(f"target {language.name!r} has no {dtype} kernels; it has {', '.join(language.dtypes)}")
     if accuracy not in ACCURACIES:
         raise InvalidRequest(f"accuracy {accuracy!r} is unknown; known: {', '.join(ACCURACIES)}")
-    if computes not in SIGNATURES and not computes.startswith("parameter-gradient:"):
-        known = (*SIGNATURES, "parameter-gradient:NAME")
+    known_word = computes in (*SIGNATURES, PARAMETERS) or computes.startswith("parameter-gradient:")
+    if definition.is_scalar and not known_word:
+        known = (*SIGNATURES, PARAMETERS, "parameter-gradient:NAME")
         raise InvalidRequest(f"nobody knows how to compute {computes!r}; known: {', '.join(known)}")
     if not definition.name.isascii():
         raise InvalidRequest(f"the name {definition.name!r} is no identifier in C; use ASCII letters")
     values = parameter_values(definition, parameters)
     passed = passed_symbols(definition, arguments)
-    folded = {symbol: value for symbol, value in values.items() if symbol not in passed}
-    policy = conventions.resolved(definition, subgradient, folded)
-    if isinstance(policy, Mapping):
-        policy = _Choices(policy)
-    lowered = fused(Request(language, definition, form, computes, accuracy, policy, values, passed))
+    if computes == PARAMETERS:
+        _refuse_to_name_results(definition, passed)
+    request = Request(language, definition, form, computes, accuracy, subgradient, values, passed)
+    signature = signature_of(computes, tuple(map(str, passed))) if definition.is_scalar else None
+    if signature is None:
+        _refuse_to_name_inputs(definition)
+        lowered, signature = of_several(request)
+    else:
+        lowered = fused(request.with_choices())
     formula = _formula(definition, values, passed)
     if computes == "backward-from-output":
-        slope = slope_by_output(definition, values, policy)
+        slope = slope_by_output(definition, values, request.with_choices().subgradient)
         formula += f", df/dx = {slope.expr.subs(slope.inputs[0], Symbol('y'))} at y = f(x)"
     header = Header(
         activation=definition.name,
@@ -88,7 +93,7 @@ def generate(
         choice=_plain(str(conventions.full_name(subgradient))),
         version=_version(),
         arguments=tuple(map(str, passed)),
-        signature=signature_of(computes),
+        signature=signature,
     )
     for text in lowered.warnings:
         python_warnings.warn(text, UnsafeKernel, stacklevel=2)
@@ -109,13 +114,6 @@ def generate(
         program=lowered.program,
         signature=header.signature,
     )
-
-
-class _Choices(dict[Any, Number]):
-    """A slope for each kink, as a part of a request that is remembered."""
-
-    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none, as it may change; no request does
-        return hash(frozenset(self.items()))
 
 
 def default_target() -> str:
@@ -247,10 +245,42 @@ def passed_symbols(definition: Activation, given: Iterable[str] | None) -> tuple
     return tuple(symbol for name, symbol in known.items() if name in wanted)
 
 
+def _refuse_to_name_results(definition: Activation, passed: tuple[Symbol, ...]) -> None:
+    """`InvalidRequest` where gradients of parameters are asked for, and there is none or none that can be named."""
+    if not passed:
+        names = [parameter.name for parameter in definition.parameters]
+        what_to_do = f"name some: arguments={tuple(names)!r}, or --arguments {','.join(names)}" if names else ""
+        raise InvalidRequest(
+            f"{definition.name}: {PARAMETERS} gives the gradients of the parameters that are passed at each call, and "
+            + (f"none is; {what_to_do}" if names else "it has none; take backward")
+        )
+    for symbol in passed:
+        result = f"d{symbol.name}"
+        taken = (_RESERVED - {"db"}) | set(map(str, passed))  # these kernels have no gradient of a bias
+        if result in taken or keyword.iskeyword(result):
+            raise InvalidRequest(
+                f"{definition.name}: the gradient of {symbol.name} cannot be called {result!r}, which means something "
+                "else in generated code; give the parameter another name, or a value to fold"
+            )
+
+
+def _refuse_to_name_inputs(definition: Activation) -> None:
+    """`InvalidRequest` where no kernel can take arrays of the names that the inputs have."""
+    if len(definition.inputs) == 1:
+        return
+    for name in map(str, definition.inputs):
+        if not _ARGUMENT.fullmatch(name) or name in _RESERVED or keyword.iskeyword(name) or name == "index":
+            raise InvalidRequest(
+                f"{definition.name}: no array of a kernel can be called {name!r}, which means something else in "
+                "generated code; give the input another name"
+            )
+
+
 def _formula(definition: Activation, values: Mapping[Symbol, Expr], passed: tuple[Symbol, ...]) -> str:
     folded = {symbol: value for symbol, value in values.items() if symbol not in passed}
     settings = ", ".join(f"{symbol} = {value}" for symbol, value in folded.items())
-    return str(definition.expr) + (f"  with {settings}" if settings else "")
+    shown = definition.expr if not definition.others else definition.exprs
+    return str(shown) + (f"  with {settings}" if settings else "")
 
 
 @lru_cache(maxsize=1)

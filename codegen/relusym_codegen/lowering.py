@@ -29,6 +29,7 @@ from relusym_codegen.primitives import Hypot, HypotMean, HypotRatio, InverseQuad
 from relusym_codegen.program import Builder, Operand, Program, evaluate
 from relusym_codegen.reflections import MAGNITUDE, falling_side, one_sided, reflected
 from relusym_codegen.rewrites import stabilise
+from relusym_codegen.signatures import PARAMETERS
 from relusym_codegen.tails import Tail, limit_at_infinity, tail
 from relusym_codegen.translation import translate
 
@@ -38,6 +39,7 @@ COMPUTES = (
     "second-derivative",
     "backward",
     "forward-derivative",
+    PARAMETERS,
     "parameter-gradient:NAME",
 )
 
@@ -226,7 +228,7 @@ def _drafted(request: _Request, goal: Goal | None, anchored_from: float, form: i
     """The draft that anchors from so many times the goal's bound; `form` is which formula of one side to reflect."""
     symbol, computes, arguments = request.activation.inputs[0], request.computes, request.arguments
     side = None if form is None else _falling_side(request)
-    takes_gradient = computes == "backward" or computes.startswith("parameter-gradient:")
+    takes_gradient = computes.startswith(("backward", "parameter-gradient:"))
     inputs = ("x", *(["grad"] if takes_gradient else []), *(str(argument) for argument in arguments))
     native = frozenset() if goal is None else NATIVE
     b = Builder(inputs, request.work_format, native, None if goal is None else goal.result)
@@ -316,6 +318,7 @@ def _quantities(request: _Request) -> list[_Quantity]:
         "forward": (0,),
         "derivative": (1,),
         "backward": (1,),
+        PARAMETERS: (1,),
         "second-derivative": (2,),
         "forward-derivative": (0, 1),
     }.get(computes)
@@ -332,6 +335,8 @@ def _quantities(request: _Request) -> list[_Quantity]:
             for piece in pieces.pieces
         )
         quantities.append(_Quantity(shown, stable, order=order))
+    if computes == PARAMETERS:
+        quantities += [_parameter_gradient(request, symbol) for symbol in request.arguments]
     return quantities
 
 

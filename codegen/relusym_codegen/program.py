@@ -153,12 +153,16 @@ class Let:
 
 @dataclass(frozen=True)
 class Program:
-    """Lets in order of evaluation; `outputs` are operands, one for each result."""
+    """Lets in order of evaluation; `outputs` are operands, one for each result.
+
+    `approximations` are lets that stand for a function and miss it, before any rounding, by so much of its value.
+    """
 
     inputs: tuple[str, ...]
     lets: tuple[Let, ...]
     outputs: tuple[Operand, ...]
     work_format: Format
+    approximations: tuple[tuple[str, float], ...] = ()
 
 
 def renamed(program: Program, names: Mapping[str, str]) -> Program:
@@ -172,6 +176,7 @@ def renamed(program: Program, names: Mapping[str, str]) -> Program:
         tuple(Let(let.name, let.operation, tuple(map(new, let.operands))) for let in program.lets),
         tuple(map(new, program.outputs)),
         program.work_format,
+        program.approximations,
     )
 
 
@@ -244,6 +249,7 @@ class Builder:
         self._lets: list[Let] = []
         self._negations: dict[Operand, Operand] = {}
         self._known: dict[tuple[str, tuple[Any, ...]], str] = {}
+        self._approximations: dict[Operand, float] = {}
 
     def __call__(self, operation: str, *operands: Operand) -> Operand:
         """Append `operation(operands)`, or find it, or fold it where it changes nothing; returns its operand."""
@@ -267,6 +273,10 @@ class Builder:
             if operation == "neg":
                 self._negations[name] = operands[0]
         return self._known[key]
+
+    def approximate(self, operand: Operand, relative_error: float) -> None:
+        """Say that an operand stands for a function that it misses by so much of its value."""
+        self._approximations[operand] = relative_error
 
     def is_chain(self, operand: Operand, operations: tuple[str, ...], end: str) -> bool:
         """Whether `operand` is a chain of these operations, first operands all the way, that ends in `end`."""
@@ -300,7 +310,12 @@ class Builder:
             return names.get(operand, operand) if isinstance(operand, str) else operand
 
         lets = tuple(Let(names[let.name], let.operation, tuple(map(renamed, let.operands))) for let in reversed(kept))
-        return Program(self.inputs, lets, tuple(map(renamed, outputs)), self.work_format)
+        approximations = tuple(
+            (names[let.name], self._approximations[let.name])
+            for let in reversed(kept)
+            if let.name in self._approximations
+        )
+        return Program(self.inputs, lets, tuple(map(renamed, outputs)), self.work_format, approximations)
 
 
 def _identity(operation: str, operands: tuple[Operand, ...]) -> Operand | None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import sympy
 from sympy import Expr, Symbol
 
-from relusym.activation import Activation
+from relusym import conventions
+from relusym.activation import Activation, Number
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Format, all_values, ulp
@@ -35,6 +36,25 @@ class Request:
     subgradient: Policy
     values: Mapping[Symbol, Expr]
     passed: tuple[Symbol, ...]
+    formats: tuple[Format, ...] = ()
+
+    @property
+    def work_formats(self) -> tuple[Format, ...]:
+        """Formats the program may compute in, cheapest first: `formats` where they are given."""
+        return self.formats or self.language.work_formats(self.form, self.accuracy)
+
+    def with_choices(self) -> Request:
+        """With the slopes that its policy stands for, where that is the name of a convention."""
+        folded = {symbol: value for symbol, value in self.values.items() if symbol not in self.passed}
+        policy = conventions.resolved(self.definition, self.subgradient, folded)
+        return replace(self, subgradient=_Choices(policy) if isinstance(policy, Mapping) else policy)
+
+
+class _Choices(dict[Any, Number]):
+    """A slope for each kink, as a part of a request that is remembered."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none, as it may change; no request does
+        return hash(frozenset(self.items()))
 
 
 def fused(request: Request) -> Lowered:
@@ -72,7 +92,7 @@ def lowered(request: Request) -> Lowered:
             goal=language.goal(form, accuracy, work),
         )
 
-    *narrow, widest = language.work_formats(form, accuracy)
+    *narrow, widest = request.work_formats
     best = at(widest)
     for work in narrow:
         candidate, goal = at(work), language.goal(form, accuracy, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -12,7 +12,8 @@ class Signature:
 
     Without an `addend` that quantity is taken at x, with one at x plus the array of this name, rounded once to the
     work format. `channelwise` names an array of one dimension, an element for each place along the last axis of the
-    others. `summed` names a result like it: the sums of the first result over all other axes.
+    others. `summed` names a result like it: the sums of the first result over all other axes. `reduced` names results
+    like the parameters that are passed, in their order: sums over all axes along which a parameter was broadcast.
     """
 
     arrays: tuple[str, ...]
@@ -22,11 +23,12 @@ class Signature:
     addend: str | None = None
     channelwise: str | None = None
     summed: str | None = None
+    reduced: tuple[str, ...] = ()
 
     @property
     def point(self) -> str:
-        """The array at whose elements the lowered quantity is taken."""
-        return next(name for name in self.arrays if name in ("x", "y"))
+        """The array at whose elements the lowered quantity is taken; the last one where that is all of them."""
+        return next((name for name in self.arrays if name in ("x", "y")), self.arrays[-1])
 
 
 _PLAIN = {
@@ -36,6 +38,9 @@ _PLAIN = {
     "backward": Signature(("grad", "x"), ("y",), "backward", "grad * f'(x)"),
     "forward-derivative": Signature(("x",), ("y", "dy"), "forward-derivative", "(f(x), f'(x))"),
 }
+
+PARAMETERS = "backward-parameters"
+"""The backward pass and the gradients of the parameters that are passed at each call, summed to their shapes."""
 
 _FUSED = {
     "bias-forward": Signature(
@@ -65,9 +70,20 @@ FUSED = tuple(_FUSED)
 """Quantities beyond those of f and its derivatives at x; see `relusym_codegen.fusion`."""
 
 
-def signature_of(computes: str) -> Signature:
-    """The signature of a quantity; parameter gradients, whose word names the parameter, have one in common."""
+def signature_of(computes: str, passed: Sequence[str] = ()) -> Signature:
+    """The signature of a quantity, with these parameters passed at each call.
+
+    Parameter gradients, whose word names the parameter, have one in common; that of `PARAMETERS` has a result for each
+    parameter that is passed.
+    """
     kind, _, parameter = computes.partition(":")
     if kind == "parameter-gradient":
         return Signature(("grad", "x"), ("y",), computes, f"grad * df/d{parameter} at x")
+    if computes == PARAMETERS:
+        reduced = tuple(f"d{name}" for name in passed)
+        sums = ", ".join(
+            f"{result} = the sum of grad * df/d{name}" for name, result in zip(passed, reduced, strict=True)
+        )
+        says = f"({', '.join(('dx', *reduced))}): dx = grad * f'(x), and over the axes of its parameter {sums}"
+        return Signature(("grad", "x"), ("dx", *reduced), computes, says, reduced=reduced)
     return SIGNATURES[computes]

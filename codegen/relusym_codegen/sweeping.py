@@ -16,7 +16,7 @@ from relusym_codegen.acceptance import ACCURACIES, TRUSTED, batches, bound_for, 
 from relusym_codegen.generation import UnsafeKernel, generate
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.literals import nearest
-from relusym_codegen.signatures import FUSED
+from relusym_codegen.signatures import FUSED, PARAMETERS
 
 DTYPE = "float32"
 COMPUTES = ("forward", "derivative")
@@ -65,8 +65,11 @@ def trials(
 
     Raises `InvalidRequest` for words nobody knows, and `Missing` where the target cannot run here.
     """
+    for activation in activations:
+        if not activation.is_scalar:
+            raise InvalidRequest(f"no sweep tries every input of {activation.name}, which has {activation.shape}")
     for word in computes or ():
-        if word in FUSED:
+        if word in (*FUSED, PARAMETERS):
             raise InvalidRequest(f"no sweep tries every input of {word}; leave out --exhaustive")
     found = []
     for batch in batches(

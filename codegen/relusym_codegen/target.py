@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relusym.errors import InvalidRequest
-from relusym.floats import Format
+from relusym.floats import FORMATS, Format
 from relusym_codegen.arithmetic import DOUBLE, QUICK, Goal
 from relusym_codegen.signatures import Signature
 
@@ -109,6 +109,11 @@ class Header:
         return f"{self.activation}_{self.computes}_{self.dtype.name}_{self.accuracy}".replace("-", "_").replace(
             ":", "_"
         )
+
+
+def sum_format(form: Format) -> Format:
+    """The format of sums over many elements: float32 for 16-bit kernels, where a sum of a million is soon infinite."""
+    return FORMATS["float32"] if form.bits == 16 else form
 
 
 _BESIDE_ROUNDING = 0.008

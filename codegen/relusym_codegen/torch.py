@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import ml_dtypes
+import numpy as np
 import sympy
 from sympy import Expr
 
@@ -26,8 +27,10 @@ from relusym.calculus.derivatives import derivative
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest, Missing
 from relusym.pieces import split
+from relusym_codegen.broadcasting import beside
 from relusym_codegen.generation import ACCURACIES, generate, passed_symbols
 from relusym_codegen.kernel import Kernel
+from relusym_codegen.signatures import PARAMETERS
 
 try:
     import torch
@@ -109,8 +112,9 @@ class Function:
     """An activation as a function of tensors: `fn(x, *arguments)`; `operator` is the one in `torch.ops`.
 
     `x` is a tensor of float16, bfloat16, float32 or float64, of any shape and layout, on the CPU or on a GPU; the
-    result has its dtype, shape and memory format. An argument is a number or a tensor of one element. Travels between
-    processes as its setting.
+    result has its dtype, shape and memory format. An argument is a number, a tensor of one element, or one that
+    broadcasts to x without making it larger: one value for each channel of (N, C, H, W) has the shape (C, 1, 1).
+    Travels between processes as its setting.
     """
 
     setting: Setting
@@ -142,9 +146,9 @@ def as_function(
     """The activation as a differentiable PyTorch function: `fn(x)`, or `fn(x, alpha)` with a parameter as argument.
 
     `parameters` are exact values ('0.1' is 1/10), folded into the kernels. `arguments` names the parameters passed at
-    each call, by default those that are learnable and have no value here; each is one number for the whole tensor. One
-    without a default needs a value here even so, a typical one for the generator to try. The derivative at a kink is
-    chosen by `subgradient`, as in `generate`.
+    each call, by default those that are learnable and have no value here; each is one number for the whole tensor, or
+    a tensor that broadcasts to x. One without a default needs a value here even so, a typical one for the generator to
+    try. The derivative at a kink is chosen by `subgradient`, as in `generate`.
 
     Differentiable twice with respect to x, once with respect to arguments; in reverse mode. Asked twice for the same,
     the first is returned. Raises `InvalidRequest` for unknown words and for a value of a parameter that is an argument,
@@ -171,6 +175,8 @@ def as_module(
     accuracy: str = "precise",
     subgradient: Policy = "least-norm",
     arguments: Iterable[str] | None = None,
+    channels: int | None = None,
+    axis: int = 1,
     device: Any = None,
     dtype: Any = None,
     **parameters: Number,
@@ -179,35 +185,53 @@ def as_module(
 
     The parameters of the definition that are learnable, or those that `arguments` names, are `torch.nn.Parameter`s of
     one element under their own names; the values in `parameters`, or the definition's defaults, are where they start.
-    The others are folded into the kernels. `device` and `dtype` are theirs, as in `torch.nn`. Raises what
-    `as_function` does.
+    With `channels` each has so many elements, one for each place along `axis` of x: axis 1 by default, as in
+    `torch.nn.PReLU(num_parameters=channels)`. The others are folded into the kernels. `device` and `dtype` are theirs,
+    as in `torch.nn`. Raises what `as_function` does.
     """
     definition = named(activation) if isinstance(activation, str) else activation
     passed = _names(definition, arguments)
     function = _function(_setting(definition, accuracy, subgradient, passed, parameters))
     start = {symbol.name: float(value) for symbol, value in parameter_values(definition, parameters).items()}
-    return Module(function, start, device=device, dtype=dtype)
+    if channels is not None and (channels < 1 or not passed):
+        what = "has no parameter that learns" if channels > 0 else f"cannot have {channels} of them"
+        raise InvalidRequest(f"{definition.name} {what}; channels= says how many values each parameter has")
+    return Module(function, start, channels=channels, axis=axis, device=device, dtype=dtype)
 
 
 class Module(torch.nn.Module):  # type: ignore[misc]  # PyTorch's classes are Any to mypy, which reads none of it
     """A `Function` with its arguments as learnable parameters; made by `as_module`."""
 
-    def __init__(self, function: Function, start: Mapping[str, float], *, device: Any = None, dtype: Any = None):
+    def __init__(
+        self,
+        function: Function,
+        start: Mapping[str, float],
+        *,
+        channels: int | None = None,
+        axis: int = 1,
+        device: Any = None,
+        dtype: Any = None,
+    ):
         super().__init__()
-        self.function = function
+        self.function, self.channels, self.axis = function, channels, axis
         for name in function.setting.arguments:
             value = torch.tensor(start[name], device=device, dtype=dtype or torch.get_default_dtype())
-            self.register_parameter(name, torch.nn.Parameter(value))
+            self.register_parameter(name, torch.nn.Parameter(value if channels is None else value.repeat(channels)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """f(x), element by element."""
-        return self.function(x, *[getattr(self, name) for name in self.function.setting.arguments])
+        """f(x), element by element; `InvalidRequest` where x has another number of places along the axis."""
+        values = [(name, getattr(self, name)) for name in self.function.setting.arguments]
+        if self.channels is None:
+            return self.function(x, *[value for _, value in values])
+        shapes = [beside(self.channels, tuple(x.shape), self.axis, name=name) for name, _ in values]
+        return self.function(x, *[value.reshape(shape) for (_, value), shape in zip(values, shapes, strict=True)])
 
     def extra_repr(self) -> str:
         """What stands between the parentheses when the module is printed."""
         setting = self.function.setting
         values = [f"{name}={value}" for name, value in setting.folded]
-        return ", ".join([setting.definition.name, *values, setting.accuracy, f"at kinks: {setting.policy}"])
+        places = [] if self.channels is None else [f"channels={self.channels}", f"axis={self.axis}"]
+        return ", ".join([setting.definition.name, *values, *places, setting.accuracy, f"at kinks: {setting.policy}"])
 
 
 def _names(definition: Activation, arguments: Iterable[str] | None) -> tuple[str, ...]:
@@ -263,6 +287,7 @@ def _register(setting: Setting) -> Any:
     ]
     forward = _define(setting, name, "forward", ("x",))
     final = _final(setting) if arguments else None
+    together = _define_together(setting, f"{name}_{PARAMETERS.replace('-', '_')}") if arguments else None
 
     def keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
@@ -274,12 +299,34 @@ def _register(setting: Setting) -> Any:
     def of_forward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *values = ctx.saved_tensors
         by_x, *by_values = ctx.needs_input_grad
+        if together is None or not any(by_values):
+            return backward(grad, x, *map(held, values)) if by_x else None, *(None for _ in values)
+        dx, *gradients = together(grad, x, *map(held, values))
+        return dx if by_x else None, *(
+            gradient.to(value) if needed else None
+            for gradient, value, needed in zip(gradients, values, by_values, strict=True)
+        )
+
+    def keep_apart(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.set_materialize_grads(False)  # to tell results that nobody uses
+        ctx.save_for_backward(*inputs)
+
+    def of_together(ctx: Any, by_dx: Tensor | None, *by_gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        before, x, *values = ctx.saved_tensors
+        by_grad, by_x, *by_values = ctx.needs_input_grad
+        parts = []
+        if by_grad and by_dx is not None:
+            parts.append(backward(by_dx, x, *map(held, values)))
+        for operator, incoming, value in zip(by_parameter, by_gradients, values, strict=True):
+            if incoming is not None and by_x:
+                raise _mixed(setting)
+            if incoming is not None and by_grad:
+                spread = _beside(incoming, value, x).to(x.dtype).expand(x.shape)
+                parts.append(operator(spread, x, *map(held, values)))
         return (
-            backward(grad, x, *map(held, values)) if by_x else None,
-            *(
-                _summed(operator(grad, held(x), *map(held, values)), value) if needed else None
-                for operator, value, needed in zip(by_parameter, values, by_values, strict=True)
-            ),
+            sum(parts[1:], parts[0]) if parts else None,
+            by_dx * second(x, *values) * before if by_x and by_dx is not None else None,
+            *_to_be_refused(values, by_values),
         )
 
     def of_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -308,6 +355,10 @@ def _register(setting: Setting) -> Any:
     torch.library.register_autograd(f"{NAMESPACE}::{name}", of_forward, setup_context=keep)
     torch.library.register_autograd(f"{NAMESPACE}::{name}_backward", of_backward, setup_context=keep)
     torch.library.register_autograd(f"{NAMESPACE}::{name}_second_derivative", of_second)
+    if together is not None:
+        torch.library.register_autograd(
+            f"{NAMESPACE}::{name}_{PARAMETERS.replace('-', '_')}", of_together, setup_context=keep_apart
+        )
     for argument, operator in zip(arguments, by_parameter, strict=True):
         torch.library.register_autograd(
             f"{NAMESPACE}::{name}_parameter_gradient_{argument}", of_parameter_gradient(operator), setup_context=keep
@@ -329,11 +380,7 @@ def _final(setting: Setting) -> Any:
     name = f"{NAMESPACE}::{setting.name}_final"
 
     def refuse(ctx: Any, grad: Tensor) -> None:
-        raise InvalidRequest(
-            f"{setting.definition.name}: second derivatives that involve the argument {', '.join(setting.arguments)} "
-            f"have no kernel; fold the value in with as_function({setting.definition.name!r}, arguments=(), ...), or "
-            "detach() the argument"
-        )
+        raise _mixed(setting)
 
     torch.library.define(name, "(Tensor x) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
     torch.library.impl(name, "default", torch.clone)
@@ -344,10 +391,61 @@ def _final(setting: Setting) -> Any:
     return operator
 
 
-def _summed(gradients: Tensor, value: Tensor) -> Tensor:
-    """The gradient of a parameter that all elements share; 16-bit gradients are added up in float32."""
-    wide = torch.float64 if gradients.dtype is torch.float64 else torch.float32
-    return gradients.sum(dtype=wide).to(value).reshape(value.shape)
+def _mixed(setting: Setting) -> InvalidRequest:
+    """What there is no kernel for."""
+    return InvalidRequest(
+        f"{setting.definition.name}: second derivatives that involve the argument {', '.join(setting.arguments)} "
+        f"have no kernel; fold the value in with as_function({setting.definition.name!r}, arguments=(), ...), or "
+        "detach() the argument"
+    )
+
+
+def _beside(gradient: Tensor, value: Tensor, x: Tensor) -> Tensor:
+    """A tensor of a parameter's shape in one that broadcasts to x, whatever the shape of one element is."""
+    return gradient.reshape(()) if value.numel() == 1 else gradient
+
+
+def _define_together(setting: Setting, name: str) -> Any:
+    """The operator of dx and the gradients of all arguments, summed to their shapes."""
+    arrays, count = ("grad", "x"), len(setting.arguments)
+    qualified = f"{NAMESPACE}::{name}"
+
+    @functools.cache
+    def kernel(dtype: torch.dtype, device: str) -> Callable[..., None]:
+        made = setting.kernel(PARAMETERS, dtype, "cuda" if device == "cuda" else None)
+        return _sums_on_gpu(made) if device == "cuda" else _sums_on_cpu(made)
+
+    def shape_alone(*tensors: Tensor) -> tuple[Tensor, ...]:
+        x = _checked(name, arrays, tensors)
+        wide = torch.float64 if x.dtype is torch.float64 else torch.float32
+        return torch.empty_like(x), *(torch.empty(value.shape, dtype=wide, device=x.device) for value in tensors[2:])
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        results = shape_alone(*tensors)
+        grad, x, *values = tensors
+        kernel(x.dtype, x.device.type)([grad, x], [_beside(value, value, x) for value in values], list(results))
+        return results
+
+    def batched(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Any, ...]:
+        parts = [
+            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+            for tensor, dim in zip(tensors, in_dims, strict=True)
+        ]
+        dims = (0,) * (1 + count)
+        if not info.batch_size:  # there is nothing to stack
+            wide = torch.float64 if parts[1].dtype is torch.float64 else torch.float32
+            return (torch.empty_like(parts[1]), *(torch.empty_like(value, dtype=wide) for value in parts[2:])), dims
+        found = [operator(*one) for one in zip(*parts, strict=True)]
+        return tuple(torch.stack(some) for some in zip(*found, strict=True)), dims
+
+    schema = ", ".join(f"Tensor {argument}" for argument in (*arrays, *setting.arguments))
+    results = ", ".join(["Tensor"] * (1 + count))
+    torch.library.define(qualified, f"({schema}) -> ({results})", tags=(torch.Tag.pt2_compliant_tag,))
+    torch.library.impl(qualified, "default", run)
+    torch.library.register_fake(qualified, shape_alone)
+    torch.library.register_vmap(qualified, batched)
+    operator: Any = getattr(torch.ops.relusym, name).default
+    return operator
 
 
 def _define(setting: Setting, name: str, computes: str, arrays: tuple[str, ...]) -> Any:
@@ -361,16 +459,26 @@ def _define(setting: Setting, name: str, computes: str, arrays: tuple[str, ...])
             return _on_gpu(setting.kernel(computes, dtype, "cuda"))
         return _on_cpu(setting.kernel(computes, dtype, None))
 
+    @functools.cache
+    def several(dtype: torch.dtype, device: str) -> Callable[..., None]:
+        """For parameters of more than one value."""
+        made = setting.kernel(computes, dtype, "cuda" if device == "cuda" else None)
+        return _channels_on_gpu(made) if device == "cuda" else _channels_on_cpu(made)
+
     def run(*tensors: Tensor) -> Tensor:
         x = _checked(name, arrays, tensors)
         y = torch.empty_like(x)
-        if x.numel():
+        values = tensors[count:]
+        if x.numel() and any(value.numel() != 1 for value in values):
+            given = [_beside(value, value, x) for value in values]
+            several(x.dtype, x.device.type)(list(tensors[:count]), given, y)
+        elif x.numel():
             strides = y.stride()
             # the result is dense: elements of one layout lie in the same order, and a run of memory is all there is
             sources = [
                 array if array.stride() == strides else torch.empty_like(y).copy_(array) for array in tensors[:count]
             ]
-            kernel(x.dtype, x.device.type)(sources, [value.item() for value in tensors[count:]], y)
+            kernel(x.dtype, x.device.type)(sources, [value.item() for value in values], y)
         return y
 
     def shape_alone(*tensors: Tensor) -> Tensor:
@@ -415,10 +523,13 @@ def _checked(name: str, arrays: tuple[str, ...], tensors: tuple[Tensor, ...]) ->
                 f"but x is {x.dtype} of shape {tuple(x.shape)} on {x.device}; they must agree"
             )
     for value in tensors[len(arrays) :]:
-        if value.numel() != 1:
+        own = (1,) * (x.dim() - value.dim()) + tuple(value.shape)
+        fits = len(own) == x.dim() and all(size in (1, whole) for size, whole in zip(own, x.shape, strict=True))
+        if value.numel() != 1 and not fits:
             raise InvalidRequest(
-                f"{NAMESPACE}::{name} takes one number for a parameter, not a tensor of shape {tuple(value.shape)}; "
-                "call it once for each number"
+                f"{NAMESPACE}::{name}: a parameter has the shape {tuple(value.shape)}, which does not broadcast to x "
+                f"of the shape {tuple(x.shape)}; give one number, or one value for each place along an axis, in the shape "
+                "(1, ..., n, ..., 1)"
             )
     return x
 
@@ -458,6 +569,97 @@ def _on_gpu(kernel: Kernel) -> Run:
             stream=torch.cuda.current_stream(y.device).cuda_stream,
             arguments=tuple(arguments),
         )
+
+    return run
+
+
+def _channels_on_cpu(kernel: Kernel) -> Callable[..., None]:
+    function = kernel.load().function
+
+    def run(arrays: list[Tensor], values: list[Tensor], y: Tensor) -> None:
+        function(*map(_elements, arrays), *map(_numbers, values), out=_elements(y))
+
+    return run
+
+
+def _sums_on_cpu(kernel: Kernel) -> Callable[..., None]:
+    function = kernel.load().function
+
+    def run(arrays: list[Tensor], values: list[Tensor], results: list[Tensor]) -> None:
+        dx, *gradients = results
+        shaped = [gradient.reshape(value.shape) for gradient, value in zip(gradients, values, strict=True)]
+        function(*map(_elements, arrays), *map(_numbers, values), out=tuple(map(_elements, (dx, *shaped))))
+
+    return run
+
+
+def _elements(tensor: Tensor) -> Any:
+    """A tensor as a NumPy array of its own shape and strides."""
+    plain = tensor.detach()
+    if plain.dtype is torch.bfloat16:  # unknown to NumPy: its bits cross as integers
+        return plain.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return plain.numpy()
+
+
+def _numbers(value: Tensor) -> Any:
+    """Values of a parameter, which may be of any dtype and on any device."""
+    return np.asarray(value.detach().to("cpu", torch.float64).numpy())
+
+
+def _vectors(kernel: Kernel, module: Mapping[str, Any], values: list[Tensor], x: Tensor) -> tuple[Any, list[Tensor]]:
+    """(outer, channels, inner), and each parameter as a vector in the work format with a value for each channel."""
+    shapes = [(name, tuple(value.shape)) for name, value in zip(kernel.arguments, values, strict=True)]
+    sizes, union = module["_sizes"](tuple(x.shape), shapes)
+    work = torch.float64 if kernel.work_format.name == "float64" else torch.float32
+    spread = [value.detach().to(x.device, work).expand(union).contiguous().reshape(-1) for value in values]
+    return sizes, spread
+
+
+def _channels_on_gpu(kernel: Kernel) -> Callable[..., None]:
+    module = kernel.load().function.__globals__
+
+    def run(arrays: list[Tensor], values: list[Tensor], y: Tensor) -> None:
+        sizes, vectors = _vectors(kernel, module, values, y)
+        packed, filled = [array.contiguous() for array in arrays], y if y.is_contiguous() else y.contiguous()
+        module["launch_channels"](
+            [array.data_ptr() for array in packed],
+            [filled.data_ptr()],
+            sizes,
+            [vector.data_ptr() for vector in vectors],
+            device=y.device.index,
+            stream=torch.cuda.current_stream(y.device).cuda_stream,
+        )
+        if filled is not y:
+            y.copy_(filled)
+
+    return run
+
+
+def _sums_on_gpu(kernel: Kernel) -> Callable[..., None]:
+    module = kernel.load().function.__globals__
+
+    def run(arrays: list[Tensor], values: list[Tensor], results: list[Tensor]) -> None:
+        dx, *gradients = results
+        sizes, vectors = _vectors(kernel, module, values, dx)
+        packed, filled = [array.contiguous() for array in arrays], dx if dx.is_contiguous() else dx.contiguous()
+        # a number beside values for each channel has a sum for each of them, which are added here
+        sums = [
+            gradient if value.numel() == sizes[1] else torch.empty(sizes[1], dtype=gradient.dtype, device=dx.device)
+            for gradient, value in zip(gradients, values, strict=True)
+        ]
+        module["launch"](
+            [array.data_ptr() for array in packed],
+            [filled.data_ptr(), *(one.data_ptr() for one in sums)],
+            sizes,
+            [vector.data_ptr() for vector in vectors],
+            device=dx.device.index,
+            stream=torch.cuda.current_stream(dx.device).cuda_stream,
+        )
+        for gradient, one in zip(gradients, sums, strict=True):
+            if one is not gradient:
+                gradient.copy_(one.sum().reshape(gradient.shape))
+        if filled is not dx:
+            dx.copy_(filled)
 
     return run
 

@@ -13,22 +13,10 @@ from relusym.floats import Array, Format
 from relusym.judge.adapters import adapter_named
 from relusym.judge.laws import canonical_bits
 from relusym.judge.reports import Finding, hex_of
+from relusym.judge.reproducing import array_text
 
 MANY = 64
 """Copies of an input that is right alone and wrong in company."""
-
-_DERIVATIVES = {
-    "torch": {
-        "derivative": "torch.autograd.grad({call}, x, torch.ones_like(x))[0]",
-        "second-derivative": "torch.autograd.grad(torch.autograd.grad({call}, x, torch.ones_like(x), "
-        "create_graph=True)[0], x, torch.ones_like(x))[0]",
-    },
-    "jax": {
-        "derivative": "jax.vjp({fn}, x)[1](jnp.ones_like(x))[0]",
-        "second-derivative": "jax.vjp(lambda t: jax.vjp({fn}, t)[1](jnp.ones_like(t))[0], x)[1](jnp.ones_like(x))[0]",
-    },
-}
-"""Derivatives as expressions in x, which in PyTorch requires a gradient; other frameworks need statements."""
 
 _ELEMENTS = {"float16": "float16", "bfloat16": "bfloat16", "float32": "float", "float64": "double"}
 """The names of dtypes in the text form of ONNX."""
@@ -73,11 +61,12 @@ def reproducer(
     if not shown:
         return None
     copies = max(way.copies for way in shown)
-    array = _array(framework.name, form, finding.input, copies)
+    adapter = adapter_named(framework.name)
+    array = array_text(adapter, form, finding.input, copies)
     if len(shown) == 1:
         array += shown[0].index
-    if framework.name == "torch" and computes != "forward":
-        array += ".requires_grad_()"
+    if computes != "forward":
+        array = adapter.leaf_text.format(array=array)
     call = _call(framework.name, entry, form, computes) + ("" if copies == 1 else "[:1]")
     call += ".numpy().tolist()" if framework.name == "tensorflow" else ".tolist()"  # all digits, which arrays hide
     if len(shown) == 2:
@@ -87,14 +76,6 @@ def reproducer(
     wide = f"; {framework.wide}" if framework.wide and form.name == "float64" else ""
     aim = "" if finding.kind == "layout" else f"  # right is {float.fromhex(finding.expected)!r}"
     return framework.imports + wide, f"x = {array}", f"{before}{'; ' if before else ''}print({printed}){aim}"
-
-
-def _array(framework: str, form: Format, value: str, copies: int = 1) -> str:
-    """An array of so many elements, as its framework writes it."""
-    adapter = adapter_named(framework)
-    namespace = "ml_dtypes" if (adapter.namespace, form.name) == ("np", "bfloat16") else adapter.namespace
-    text = adapter.array_text if copies == 1 else adapter.array_text.replace("[{value}]", f"[{{value}}] * {copies}")
-    return text.format(value=f"float.fromhex({value!r})", dtype=f"{namespace}.{form.name}")
 
 
 def _first(fn: Callable[..., Any], x: Array) -> bytes:
@@ -118,17 +99,14 @@ def _call(framework: str, entry: Entry, form: Format, computes: str) -> str:
     if ":" not in entry.function:
         return _operator_call(entry, form)
     given = [f"{name}={value!r}" for name, value in entry.keywords.items()]
-    given += [f"{name}={_array(framework, form, hex_of(value))}" for name, value in entry.arrays.items()]
+    adapter = adapter_named(framework)
+    given += [f"{name}={array_text(adapter, form, hex_of(value))}" for name, value in entry.arrays.items()]
     name, keywords = _written(entry), "".join(f", {text}" for text in given)
     call = f"{name}(x{keywords})"
     if computes == "forward":
         return call
     fn = f"(lambda t: {name}(t{keywords}))" if keywords else name
-    ones = f"{adapter_named(framework).namespace}.ones_like(x)"
-    if framework in _DERIVATIVES:
-        return _DERIVATIVES[framework][computes].format(fn=fn, call=call)
-    written = adapter_named(framework).autograd_text[computes].replace("{fn}(x)", call)
-    return written.format(fn=fn, x="x", g=ones).replace("x = x; ", "")
+    return adapter.autograd_text[computes].replace("{fn}(x)", call).format(fn=fn, g=f"{adapter.namespace}.ones_like(x)")
 
 
 def _written(entry: Entry) -> str:

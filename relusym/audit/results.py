@@ -20,6 +20,7 @@ SEVERITY = (
     "lost-tail",
     "constant",
     "cut-off",
+    "wrong-sum",
     "cancellation",
     "range",
     "layout",

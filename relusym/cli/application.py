@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +21,16 @@ if TYPE_CHECKING:
     from relusym.activation import Activation
 
 DEFECT, USAGE, LACKING, UNKNOWN, INTERRUPTED = 1, 2, 3, 4, 130
-POLICIES = ("least-norm", "left", "right", "midpoint")
+POLICIES = ("least-norm", "left", "right", "midpoint", "first", "last")
+
+
+class Form(StrEnum):
+    """How tables are printed."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
 
 app = typer.Typer(
     name="relusym",
@@ -50,10 +61,10 @@ Settings = Annotated[
 
 def activation_of(text: str) -> Activation:
     """The catalogue's entry of this name, or the formula, parsed; a name wins."""
-    from relusym.activations import NAMES, named
+    from relusym.activations import known, named
     from relusym.parsing import parse
 
-    if text in NAMES:
+    if known(text):
         return named(text)
     if text.isidentifier() and text != "x":
         named(text)  # raises, naming the entries that are near
@@ -68,10 +79,10 @@ def definitions(subjects: Sequence[str], settings: dict[str, str]) -> list[Activ
     from dataclasses import replace
 
     from relusym.activation import parameter_values
-    from relusym.activations import NAMES, catalogue
+    from relusym.activations import SEVERAL, catalogue, known, named
 
-    found = [activation_of(text) for text in dict.fromkeys(subjects)] or list(catalogue())
-    formulas = [activation for activation in found if activation.name not in NAMES]
+    found = [activation_of(text) for text in dict.fromkeys(subjects)] or [*catalogue(), *map(named, SEVERAL)]
+    formulas = [activation for activation in found if not known(activation.name)]
     if len(formulas) > 1:
         names = {id(activation): f"f{number}" for number, activation in enumerate(formulas, 1)}
         found = [replace(a, name=names[id(a)]) if id(a) in names else a for a in found]
@@ -112,4 +123,25 @@ def tell_github(results: Sequence[Mapping[str, Any]]) -> None:
 
     from relusym.judge.github import tell
 
-    tell(results, os.environ, typer.echo)
+    tell(results, os.environ, typer.echo, root=Path.cwd())
+
+
+def sarif_text(
+    results: Sequence[Mapping[str, Any]], file: Path, *, category: str, known: Path | None, gone: Sequence[str]
+) -> str:
+    """What is written into a SARIF `file`; what has no place of its own lies in the file of known defects, or in it."""
+    import json
+    import os
+
+    from relusym.judge.github import in_repository
+    from relusym.judge.sarif import log
+
+    here = Path.cwd()
+    content = log(
+        results,
+        category=f"relusym/{category}",
+        stands_for_run=str(known or file),
+        gone=gone,
+        file_in_repository=lambda name: in_repository(name, here, os.environ.get("GITHUB_WORKSPACE") or str(here)),
+    )
+    return json.dumps(content, indent=1) + "\n"

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from relusym.floats import Format
 
 
+MOST_WRAPPERS = 100
+"""An object may claim to wrap another one for ever."""
+
+
 def function_named(where: str, through: str | None = None) -> Any:
     """What a user named: a function, or the text itself where the framework reads it (a model file, an operator)."""
     return where if through == "onnxruntime" else imported(where)
@@ -59,20 +63,32 @@ def imported(where: str) -> Any:
     return found
 
 
+def defined(fn: Any) -> Any:
+    """The function behind partials and wrappers such as those of jax.jit; the class of an object that is none."""
+    import functools
+    import inspect
+
+    from relusym.judge.adapters.adapter import told
+
+    for _ in range(MOST_WRAPPERS):
+        inside = fn.func if isinstance(fn, functools.partial) else told(fn, "__wrapped__")
+        if inside is None:
+            break
+        fn = inside
+    return fn if inspect.isroutine(fn) or inspect.isclass(fn) else type(fn)
+
+
 def place_of(fn: Any) -> dict[str, Any]:
     """File and line of a function whose source is in the current directory, as keys of a result; empty elsewhere.
 
     What a framework has installed is nobody's to annotate, and code without a source has no place.
     """
-    import functools
     import inspect
 
-    while isinstance(fn, functools.partial):
-        fn = fn.func
+    source = defined(fn)
     try:
-        source = inspect.unwrap(fn) if inspect.isroutine(fn) else fn if inspect.isclass(fn) else type(fn)
         file, line = inspect.getsourcefile(source), inspect.getsourcelines(source)[1]
-    except (TypeError, ValueError, OSError):
+    except (TypeError, OSError):
         return {}
     here, path = Path.cwd().resolve(), Path(file or "").resolve()
     if file is None or not path.is_relative_to(here) or "site-packages" in path.parts:
@@ -93,7 +109,7 @@ def parameters_taken(fn: Any, activation: Activation, settings: dict[str, str], 
 
     try:
         taken = set(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        return {}  # functions written in C need not tell
+    except Exception:  # functions written in C need not tell, and an object may answer with any error
+        return {}
     values = parameter_values(activation, settings)
     return {str(symbol): nearest(value, form) for symbol, value in values.items() if str(symbol) in taken}

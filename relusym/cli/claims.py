@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relusym.cli.application import app, plain_errors
+from relusym.cli.application import Form, app, plain_errors
 from relusym.cli.files import refuse_existing, write
 from relusym.errors import InvalidRequest
 
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relusym_codegen.claims import Claim, Effort, Outcome
-
-
-class Form(StrEnum):
-    """How `claims` prints."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    JSON = "json"
 
 
 @app.command(epilog="Example: relusym claims dead subgradient --quick")
@@ -63,13 +54,15 @@ def claims(
 
 
 def _refuse_pictures(plots: Path, *, force: bool) -> None:
-    from relusym_codegen.claims.pictures import drawing
+    from relusym_codegen.claims.pictures import NEEDED_BY
+
+    from relusym.drawing import matplotlib
 
     if not plots.is_dir():
         raise InvalidRequest(f"{plots} is no directory; create it first")
     for path in plots.glob("claims-*.svg"):
         refuse_existing(path, force=force)
-    drawing()
+    matplotlib(NEEDED_BY)
 
 
 def _told(wanted: Sequence[Claim], effort: Effort) -> Iterator[Outcome]:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from relusym.cli.application import app, plain_errors
-
-
-class Form(StrEnum):
-    """How `conventions` prints."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    JSON = "json"
+from relusym.cli.application import Form, app, plain_errors
 
 
 @app.command(epilog="Example: relusym conventions leaky_relu hardtanh")

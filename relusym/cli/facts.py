@@ -39,17 +39,19 @@ class Format(StrEnum):
 
 @app.command("list", epilog="Example: relusym list")
 def list_command() -> None:
-    """The catalogue, one line each: name, formula, defaults of the parameters."""
-    from relusym.activations import NAMES, catalogue
+    """The catalogue, one line each: name, formula, defaults of the parameters; those of several inputs come last."""
+    from relusym.activations import NAMES, SEVERAL, catalogue, named
     from relusym.formulas.tidiness import name_constants
     from relusym.printing import grammar_text
 
-    width = max(map(len, NAMES))
-    for entry in catalogue():
-        (formula,), constants = name_constants([entry.expr])
+    width = max(map(len, (*NAMES, *SEVERAL)))
+    for entry in (*catalogue(), *map(named, SEVERAL)):
+        formulas, constants = name_constants(list(entry.exprs))
+        written = ", ".join(map(grammar_text, formulas))
         values = [f"{parameter.name} = {parameter.default}" for parameter in entry.parameters]
         values += [f"{symbol} = {constant.evalf(17)}" for symbol, constant in constants.items()]
-        typer.echo(f"{entry.name:<{width}}  {grammar_text(formula)}" + (f"  [{', '.join(values)}]" if values else ""))
+        values += ["maxout3, maxout4, ... take more"] if entry.name == "maxout2" else []
+        typer.echo(f"{entry.name:<{width}}  {written}" + (f"  [{', '.join(values)}]" if values else ""))
 
 
 @app.command(epilog="Example: relusym derive elu --set alpha=2 --format latex")
@@ -62,7 +64,8 @@ def derive(
     subgradient: Annotated[
         str,
         typer.Option(
-            help="Derivative at kinks: least-norm, left, right, midpoint, a number, or a framework's: torch, jax-0.10."
+            help="Derivative at kinks: least-norm, left, right, midpoint, a number, or a framework's: torch, jax-0.10; "
+            "at ties of a maximum: least-norm, first, last."
         ),
     ] = "least-norm",
     digits: Annotated[int, typer.Option(min=1, max=1000, help="Significant digits of decimals in JSON.")] = 40,
@@ -102,8 +105,10 @@ class _Card:
     def __call__(self, activation: Activation) -> str:
         from relusym.analysis import analyse
         from relusym.formulas import render
+        from relusym.several import analyse_several
 
-        analysis = analyse(activation, dict(self.settings), subgradient=self.subgradient, sigma=self.sigma)
+        made = analyse if activation.is_scalar else analyse_several
+        analysis = made(activation, dict(self.settings), subgradient=self.subgradient, sigma=self.sigma)
         return render(analysis, self.format, digits=self.digits)
 
 

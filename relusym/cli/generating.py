@@ -29,7 +29,8 @@ def generate(
         str,
         typer.Option(
             help="forward, derivative, second-derivative, backward, forward-derivative, parameter-gradient:NAME; "
-            "fused: bias-forward, bias-backward (cuda only), residual-forward, residual-backward, backward-from-output."
+            "fused: backward-parameters, bias-forward, bias-backward (cuda only), residual-forward, residual-backward, "
+            "backward-from-output."
         ),
     ] = "forward",
     accuracy: Annotated[str, typer.Option(help="precise or fast.")] = "precise",

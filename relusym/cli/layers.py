@@ -25,10 +25,18 @@ def layer(
     values: Settings = None,
     subgradient: Annotated[str, typer.Option(help="Derivative at kinks, as for `derive`.")] = "least-norm",
 ) -> None:
-    """The layer h = f(W x + b): dE/dW, dE/db, dE/dx and a step of gradient descent, the choice at kinks written out."""
+    """The layer h = f(W x + b): dE/dW, dE/db, dE/dx and a step of gradient descent, the choice at kinks written out.
+
+    A unit of several inputs has a W and a b for each.
+    """
     with plain_errors():
         from relusym.formulas.layer import render_layer
+        from relusym.formulas.several_layer import render_several_layer
         from relusym.layers import affine
+        from relusym.several import affine_several
 
-        made = affine(activation_of(subject), settings_of(values), subgradient=policy_of(subgradient))
-        typer.echo(render_layer(made, form.value))
+        activation, settings, policy = activation_of(subject), settings_of(values), policy_of(subgradient)
+        if len(activation.inputs) > 1:
+            typer.echo(render_several_layer(affine_several(activation, settings, subgradient=policy), form.value))
+        else:
+            typer.echo(render_layer(affine(activation, settings, subgradient=policy), form.value))

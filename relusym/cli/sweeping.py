@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from relusym.cli.application import DEFECT, tell_github
-from relusym.cli.callables import function_named, parameters_taken
+from relusym.cli.callables import defined, function_named, parameters_taken
 from relusym.cli.clusters import dask_executor
 from relusym.cli.files import write
 from relusym.errors import InvalidRequest
@@ -115,17 +116,17 @@ def sweep_callable(
 
 
 def _source_sha256(fn: Any) -> str | None:
-    """Of the file that defines a function, or the class of what is none, if it is one of Python."""
-    import functools
+    """Of the file that defines a function, or the class of what is none; for one written in C, of its module's file."""
     import hashlib
     import inspect
 
-    while isinstance(fn, functools.partial):
-        fn = fn.func
+    from relusym.judge.adapters.adapter import told
+
+    source = defined(fn)
     try:
-        path = inspect.getsourcefile(fn if inspect.isroutine(fn) else type(fn))
+        path = inspect.getsourcefile(source)
     except TypeError:
-        return None
+        path = getattr(sys.modules.get(str(told(source, "__module__"))), "__file__", None)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None
 
 

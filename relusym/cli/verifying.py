@@ -15,10 +15,11 @@ from relusym.cli.application import (
     definitions,
     plain_errors,
     policy_of,
+    sarif_text,
     settings_of,
     tell_github,
 )
-from relusym.cli.callables import function_named, parameters_taken
+from relusym.cli.callables import function_named, parameters_taken, place_of
 from relusym.cli.files import refuse_existing, write
 from relusym.cli.sweeping import Sweeping, sweep_callable, sweep_kernels, sweeping
 from relusym.errors import InvalidRequest, Missing
@@ -80,7 +81,10 @@ def verify(
         str | None, typer.Option(metavar="ADDRESS", help="With --exhaustive: the workers of this Dask scheduler.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results here.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --json.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option(help="With --callable: write an alert for each finding here, for code scanning.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the files of --json and --sarif.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
 ) -> None:
     """Derive, generate and judge kernels; exit 1 where one is wrong."""
@@ -100,13 +104,20 @@ def verify(
             raise InvalidRequest("--known goes with --callable: kernels of ours have no known defects")
         if known is not None and at_all_inputs:
             raise InvalidRequest("--known is not for --exhaustive over float32: there, compare records by --against")
+        if sarif is not None and (callable_ is None or at_all_inputs):
+            raise InvalidRequest("--sarif goes with --callable, without --exhaustive over float32")
+        if sarif is not None and sarif == json_file:
+            raise InvalidRequest("--json and --sarif are written to files of their own")
         if subgradient != "least-norm" and at_all_inputs:
             raise InvalidRequest("--subgradient is not for --exhaustive over float32: there, kinks have the default")
         policy = subgradient if subgradient == "any" and callable_ is not None else policy_of(subgradient)
-        if json_file is not None:
-            refuse_existing(json_file, force=force)  # now, not after minutes of work
+        for path in (json_file, sarif):
+            if path is not None:
+                refuse_existing(path, force=force)  # now, not after minutes of work
         settings = settings_of(values)
         activations = definitions(subjects or (), settings)
+        if at_all_inputs and not subjects:
+            activations = [activation for activation in activations if activation.is_scalar]
         if callable_ is not None and (len(activations) != 1 or len(dtype or ()) > 1 or len(computes or ()) > 1):
             raise InvalidRequest("--callable goes with exactly one NAME or FORMULA, one --dtype and one --computes")
         if at_all_inputs:
@@ -122,6 +133,8 @@ def verify(
                 activations[0],
                 settings,
                 known,
+                sarif,
+                force=force,
                 dtype=(dtype or ["float32"])[0],
                 computes=(computes or ["forward"])[0],
                 through=through,
@@ -209,7 +222,7 @@ def _show(
     from rich.table import Table
     from rich.text import Text
 
-    from relusym.activations import NAMES
+    from relusym.activations import known
     from relusym.printing import grammar_text
 
     console = Console(width=1000)  # one row, one line: a narrow terminal wraps it, and nothing is cut
@@ -244,7 +257,7 @@ def _show(
         console.print(table)
     for line in captured.get().splitlines():
         typer.echo(line.rstrip())
-    lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if name not in NAMES]
+    lines = [f"{name}: {grammar_text(a.expr)}" for name, a in activations.items() if not known(name)]
     lines += [f"{number.strip()} {reason}" for reason, number in numbers.items()]
     for result in results:
         if result.status == "failed":
@@ -258,26 +271,28 @@ def _show(
 
 def _generated_by(result: Result, activation: Activation, settings: dict[str, str], policy: Policy) -> str:
     """A line of Python that makes the kernel again."""
+    from relusym_codegen.acceptance import arguments_of
     from relusym_codegen.literals import nearest
+    from relusym_codegen.signatures import PARAMETERS
 
     from relusym.activation import parameter_values
-    from relusym.activations import NAMES
+    from relusym.activations import known
     from relusym.floats import FORMATS
     from relusym.printing import grammar_text
 
-    known = activation.name in NAMES
-    subject = repr(activation.name) if known else f"relusym.parse({grammar_text(activation.expr)!r})"
+    subject = repr(activation.name) if known(activation.name) else f"relusym.parse({grammar_text(activation.expr)!r})"
     words = (result.target, result.dtype, result.computes, result.accuracy)
-    folded = result.computes == "backward-from-output"
+    names = arguments_of(activation, result.computes)
     chosen = repr(policy) if isinstance(policy, str) else f"fractions.Fraction({str(policy)!r})"
     given = "" if policy == "least-norm" else f", subgradient={chosen}"
-    given += ", arguments=()" if folded else ""
+    given += "" if names is None else f", arguments={names!r}"
     given += "".join(f", {name}={value!r}" for name, value in settings.items())
     on = "'cpu'" if result.target == "cuda" else ""
     made = f"relusym_codegen.generate({subject}, {', '.join(map(repr, words))}{given}).load({on})"
     values = parameter_values(activation, settings)
     form = FORMATS[result.work_format]
-    arguments = [] if folded else [parameter for parameter in activation.parameters if parameter.learnable]
+    arguments = [p for p in activation.parameters if (p.learnable if names is None else p.name in names)]
+    arguments = [] if result.computes == PARAMETERS else arguments  # the judge passes them
     passed = [f"{p.name}={nearest(values[p.symbol], form)!r}" for p in arguments]
     return f"functools.partial({made}, {', '.join(passed)})" if passed else made
 
@@ -287,7 +302,9 @@ def _judge_callable(
     activation: Activation,
     settings: dict[str, str],
     known: Path | None,
+    sarif: Path | None,
     *,
+    force: bool,
     dtype: str,
     computes: str,
     through: str | None,
@@ -302,13 +319,14 @@ def _judge_callable(
 
     from relusym.floats import format_of
     from relusym.judge import check
-    from relusym.judge.known import read_known, settle
+    from relusym.judge.known import read_known, settle, unmet
     from relusym.judge.results import result_of
 
     defects = () if known is None else read_known(known)
     fn = function_named(where, through)
     form = format_of(dtype)
-    passed = parameters_taken(fn, activation, settings, form)
+    # with gradients of parameters the judge passes them itself
+    passed = {} if computes == "backward-parameters" else parameters_taken(fn, activation, settings, form)
     report = check(
         partial(fn, **passed) if passed else fn,
         activation,
@@ -323,13 +341,20 @@ def _judge_callable(
         typer.echo("  parameters passed: " + ", ".join(f"{name}={value!r}" for name, value in passed.items()))
     if not report.passed:
         typer.echo(f"  where fn is {where}")
-    result = result_of(report, activation=activation.name, target=where, dtype=form.name, computes=computes)
+    request = {"activation": activation.name, "target": where, "dtype": form.name, "computes": computes}
+    result = {**place_of(fn), **result_of(report, **request)}
     settled = settle(result, defects)
-    for line in settled.lines():
+    asked = (where, form.name, computes)
+    gone = unmet(defects, [result], lambda entry: (entry.callable, entry.dtype, entry.computes) == asked)
+    for line in (*settled.lines(), *gone):
         typer.echo(f"  {line}")
-    if settled.status == "known":
+    if settled.status == "known" and not gone:
         typer.echo(f"known: nothing was found but what {known} lists")
-    return settled.applied_to(result)
+    found = settled.applied_to(result)
+    if sarif is not None:
+        category = f"verify/{where}/{activation.name}/{computes}/{form.name}"
+        write(sarif, sarif_text([found], sarif, category=category, known=known, gone=gone), force=force)
+    return {**found, "status": "failed", "reason": gone[0]} if gone and found["status"] != "failed" else found
 
 
 def _write_json(path: Path, results: list[dict[str, Any]], *, force: bool) -> None:

@@ -77,9 +77,11 @@ class Line:
     method: str
 
 
-def lines(facts: Mapping[str, Fact], group: str, style: Style) -> Iterator[Line]:
+def lines(
+    facts: Mapping[str, Fact], group: str, style: Style, groups: Mapping[str, Mapping[str, str]] = GROUPS
+) -> Iterator[Line]:
     """The lines of one group; facts that say nothing new are left out."""
-    for name, label in GROUPS[group].items():
+    for name, label in groups[group].items():
         if name in facts and not _is_silent(name, facts):
             yield _line(name, label, facts[name], style)
 

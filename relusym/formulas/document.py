@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
-from sympy import Expr
+from sympy import Expr, Symbol
 
 from relusym.activation import x
 from relusym.analysis import Analysis
@@ -46,7 +46,7 @@ def pieces_text(pieces: Pieces, kinks: Sequence[Kink] = (), *, as_defined: bool 
 
 def analysis_document(analysis: Analysis, digits: int = DIGITS) -> dict[str, Any]:
     """The document as plain data; numbers are text, never rounded doubles."""
-    write = _Writer(digits)
+    write = Writer(digits)
     return {
         "schema": 1,
         "name": analysis.activation.name,
@@ -71,12 +71,14 @@ def analysis_json(analysis: Analysis, digits: int = DIGITS) -> str:
 
 
 @dataclass(frozen=True)
-class _Writer:
-    """Values as tagged plain data, decimals with so many digits."""
+class Writer:
+    """Values as tagged plain data, decimals with so many digits; an expression in the variables is a function."""
 
     digits: int
+    variables: tuple[Symbol, ...] = (x,)
 
     def fact(self, fact: Fact) -> dict[str, Any]:
+        """A fact, without its claim."""
         return {
             "verdict": fact.verdict.value,
             "value": self.value(fact.value),
@@ -92,13 +94,14 @@ class _Writer:
         return {"kind": fact.certificate.kind, **fact.certificate.evidence}
 
     def value(self, value: Value) -> Any:
+        """Any value of a fact."""
         if isinstance(value, Absent):
             return {"type": "none", "reason": value.reason}
         if isinstance(value, Enclosed):
             return self.number(value)
         if isinstance(value, Expr):
-            is_function = value.has(x) or isinstance(value, sympy.Piecewise)
-            return _expression(value) if is_function else self.number(value)
+            is_function = value.has(*self.variables) or isinstance(value, sympy.Piecewise)
+            return expression_document(value) if is_function else self.number(value)
         if isinstance(value, RealSet):
             return self.set(value)
         if isinstance(value, tuple):
@@ -108,6 +111,7 @@ class _Writer:
         return value
 
     def number(self, value: Real) -> dict[str, Any]:
+        """A real number: exact, as a decimal, or both."""
         document: dict[str, Any] = {"type": "number", "exact": None, "decimal": None, "radius": None}
         if isinstance(value, Enclosed):
             document["definition"] = value.definition
@@ -119,6 +123,7 @@ class _Writer:
         return document
 
     def set(self, values: RealSet) -> dict[str, Any]:
+        """A set by its intervals."""
         return {
             "type": "set",
             "components": [
@@ -134,5 +139,6 @@ class _Writer:
         }
 
 
-def _expression(expr: Expr) -> dict[str, str]:
+def expression_document(expr: Expr) -> dict[str, str]:
+    """An expression in the grammar and in LaTeX."""
     return {"text": grammar_text(expr), "latex": str(sympy.latex(expr))}

@@ -16,7 +16,14 @@ from relusym.formulas.words import Style
 from relusym.pieces import Pieces
 
 _WORDS = {"<=": r"\le", ">=": r"\ge"}
+_SIGNS = {"<=": r"\le", ">=": r"\ge", "!=": r"\ne", "->": r"\to", "<": "<", ">": ">", "|": "|"}
 _ESCAPES = str.maketrans({"^": r"\^{}", "_": r"\_", "²": "$^2$", "&": r"\&", "%": r"\%", "#": r"\#"})
+
+
+def _in_text(words: str) -> str:
+    """Words with the signs of comparisons, limits and sizes in them."""
+    escaped = words.translate(_ESCAPES)
+    return re.sub("|".join(map(re.escape, _SIGNS)), lambda found: f"${_SIGNS[found[0]]}$", escaped)
 
 
 def expression_latex(expr: Expr) -> str:
@@ -44,7 +51,7 @@ def formulas_latex(analysis: Analysis) -> str:
 
 LATEX = Style(
     expression=expression_latex,
-    word=lambda text: r"\text{" + text.translate(_ESCAPES) + "}" if text else "",
+    word=lambda text: r"\text{" + _in_text(text) + "}" if text else "",
     union=r"\cup",
     none=r"\emptyset",
     about=r"\approx",
@@ -61,10 +68,15 @@ def analysis_latex(analysis: Analysis) -> str:
         rows = list(card.lines(analysis.facts, group, LATEX))
         if rows:
             lines.append(rf"\multicolumn{{2}}{{l}}{{\textbf{{{group}}}}} \\")
-        lines += [f"{row.label.translate(_ESCAPES)} & {_cell(row.value)} \\\\".replace("…", r"\ldots ") for row in rows]
+        lines += map(fact_row, rows)
         if group == "Smoothness":
             lines += [_kink_row(kink) for kink in analysis.kinks]
     return "\n".join([*lines, r"\end{longtable}"])
+
+
+def fact_row(line: card.Line) -> str:
+    """A fact as a row of a table."""
+    return f"{line.label.translate(_ESCAPES)} & {_cell(line.value)} \\\\".replace("…", r"\ldots ")
 
 
 def _cell(value: str) -> str:

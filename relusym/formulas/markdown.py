@@ -23,14 +23,15 @@ def analysis_markdown(analysis: Analysis) -> str:
         if group == "Smoothness":
             method = analysis.facts["kinks"].method
             rows += [card.Line(f"kink at {TEXT.number(k.at)}", kink_text(k, analysis), method) for k in analysis.kinks]
-        lines += _table(group, rows)
+        lines += fact_table(group, rows)
     general = [line for group in card.GROUPS for line in card.lines(analysis.general, group, TEXT)]
     if general:
-        lines += _table("For all parameters", [*general, *card.general_kinks(analysis.general, TEXT)])
+        lines += fact_table("For all parameters", [*general, *card.general_kinks(analysis.general, TEXT)])
     return "\n".join(lines).rstrip()
 
 
-def _table(title: str, rows: list[card.Line]) -> list[str]:
+def fact_table(title: str, rows: list[card.Line]) -> list[str]:
+    """Facts of one group, and how each is known."""
     body = [f"| {row.label} | {_cell(row.value)} | {_cell(row.method)} |" for row in rows]
     return [f"| {title} | | how it is known |", "| --- | --- | --- |", *body, ""]
 

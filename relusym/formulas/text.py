@@ -117,21 +117,22 @@ def analysis_text(analysis: Analysis) -> str:
     if values:
         lines += ["", f"The facts hold at {values}."]
     for group in card.GROUPS:
-        rows = [_row(line) for line in card.lines(analysis.facts, group, TEXT)]
+        rows = [fact_lines(line) for line in card.lines(analysis.facts, group, TEXT)]
         if group == "Smoothness":
             rows += [
-                _row(card.Line(f"kink at {TEXT.number(k.at)}", kink_text(k, analysis), "")) for k in analysis.kinks
+                fact_lines(card.Line(f"kink at {TEXT.number(k.at)}", kink_text(k, analysis), ""))
+                for k in analysis.kinks
             ]
         lines += ["", group.upper(), *(text for row in rows for text in row)]
     if analysis.general:
         lines += ["", "FOR ALL PARAMETERS"]
         for group in card.GROUPS:
-            lines += [text for line in card.lines(analysis.general, group, TEXT) for text in _row(line)]
-        lines += [text for line in card.general_kinks(analysis.general, TEXT) for text in _row(line)]
+            lines += [text for line in card.lines(analysis.general, group, TEXT) for text in fact_lines(line)]
+        lines += [text for line in card.general_kinks(analysis.general, TEXT) for text in fact_lines(line)]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _row(line: card.Line) -> list[str]:
+def fact_lines(line: card.Line) -> list[str]:
     """Label, value, and how it is known in a column of its own; a long value has its lines to itself."""
     indent, width = " " * (_LABEL + 2), _WIDTH - _LABEL - 2
     known = f"[{line.method}]" if line.method else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,26 @@ import numpy.typing as npt
 from relusym import activations, conventions
 from relusym.activation import Activation, Number, parameter_values
 from relusym.calculus.outputs import slope_by_output
-from relusym.calculus.subdifferentials import NAMED_POLICIES, Policy
+from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
-from relusym.floats import FORMATS, Array, Format, format_of, neighbours
+from relusym.floats import Array, Format, format_of, neighbours, round_to
 from relusym.judge.adapters import adapted
 from relusym.judge.adapters.adapter import Adapter
 from relusym.judge.addends import parted
 from relusym.judge.expectations import Expectation, Quantity, expectations, quantities_of
+from relusym.judge.gradients import SUBJECT as NOT_FINITE
+from relusym.judge.gradients import not_finite
+from relusym.judge.joint import check_jointly
 from relusym.judge.kinks import values_at_kinks, with_interval
 from relusym.judge.laws import CallFailed, Subject, pointwise, refuse_flushing
 from relusym.judge.layouts import Compared, Ways, Wrong, compare_layouts
 from relusym.judge.metrics import Bound
+from relusym.judge.parameters import beside_elements, passed_names, sums_of_gradients
 from relusym.judge.properties import not_monotone, not_reflected, outside_range
-from relusym.judge.reports import Finding, KinkValue, Report, hex_of, installed_versions
+from relusym.judge.reports import Finding, KinkValue, Remark, Report, hex_of, installed_versions
 from relusym.judge.reproducing import call_line
+from relusym.judge.requests import numbers_in, refuse_nonsense
+from relusym.judge.rows import in_rows
 from relusym.judge.strategies import gradients_for
 from relusym.judge.sweeps import Judgement, Sweep, Tally, inputs_of, judgement, note_on_zero, tally
 from relusym.pieces import split
@@ -65,6 +71,7 @@ def check(
     bound: Bound | None = None,
     within: float | None = None,
     work: object = None,
+    arguments: Sequence[str] | None = None,
     in_place: Callable[..., Any] | None = None,
     strict: bool | None = None,
     points: int | None = None,
@@ -76,12 +83,14 @@ def check(
     `computes` says what fn returns: forward, derivative, second-derivative, backward (called as fn(grad, x)),
     forward-derivative (a pair), parameter-gradient:NAME (fn(grad, x)), bias-forward (fn(x, bias)),
     residual-forward (fn(x, residual)), bias-backward (fn(grad, x, bias), the pair dx, db), residual-backward
-    (fn(grad, x, residual)), backward-from-output (fn(grad, y)). Those with an addend are held to the value at
-    x plus the addend, rounded once to the format `work` (that of the inputs by default); backward-from-output
-    to grad times f' as a function of f, at the y it is given. fn never receives parameters: bind
-    them with functools.partial, and give their exact values here as `parameters`. `subgradient` is the policy
-    at kinks, the name of a convention ("torch", "jax-0.10") included; with "any" every value of the Clarke interval is
-    right.
+    (fn(grad, x, residual)), backward-from-output (fn(grad, y)), backward-parameters (fn(grad, x, *parameters), the
+    tuple of dx and a gradient for each of the `arguments`, by default those that are learnable). Those with an addend
+    are held to the value at x plus the addend, rounded once to the format `work` (that of the inputs by default);
+    backward-from-output to grad times f' as a function of f, at the y it is given; backward-parameters to the gradients
+    of elements where each has parameters of its own, and to exact sums of them. But there, fn never receives
+    parameters: bind them with functools.partial, and give their exact values here as `parameters`. `subgradient` is the
+    policy at kinks, the name of a convention ("torch", "jax-0.10") included; with "any" every value of the Clarke
+    interval is right.
 
     Functions of a framework are called with its arrays. `through` names it: torch, jax, onnxruntime (where fn may be a
     model file or an operator such as "Gelu(approximate='tanh')"), tensorflow, cupy, dlpack. fn is then the forward
@@ -107,13 +116,43 @@ def check(
     `InvalidActivation` and `InvalidSubgradient` for a definition, parameter or policy that makes no sense, and
     `Missing` where the framework is not installed.
     """
-    form = format_of(dtype)
     judged = activations.named(activation) if isinstance(activation, str) else activation
-    _refuse_nonsense(dtype, judged, parameters, subgradient, max_ulp, bound, within, seed)
+    refuse_nonsense(
+        judged,
+        dtype=dtype,
+        computes=computes,
+        parameters=parameters,
+        subgradient=subgradient,
+        max_ulp=max_ulp,
+        bound=bound,
+        within=within,
+        in_place=in_place,
+        strict=strict,
+        points=points,
+        examples=examples,
+        seed=seed,
+    )
+    form = format_of(dtype)
     refuse_flushing()
-    quantities = quantities_of(computes, judged)
+    if not judged.is_scalar:
+        return check_jointly(
+            fn,
+            judged,
+            form=form,
+            computes=computes,
+            parameters=parameters,
+            subgradient=subgradient,
+            through=through,
+            bound=bound if max_ulp is None else Bound(max_ulp),
+            strict=strict,
+            points=None if points is None else int(points),
+            seed=int(seed),
+        )
+    names = passed_names(judged, computes, arguments)
+    quantities = quantities_of(computes, judged, names)
     title = f"{judged.name} {computes} {form.name}"
-    passed = _passed(judged, computes, parameters, form) if through else {}
+    held = format_of(work) if work else form
+    passed = _passed(judged, computes, parameters, form) if through else _rounded(judged, names, parameters, held)
     kernel = adapted(fn, through=through, computes=computes, parameters=passed, in_place=in_place)
     given: Mapping[str, Number] = {**(parameters or {}), **passed}
     subgradient = conventions.resolved(judged, subgradient, parameter_values(judged, given))
@@ -121,7 +160,8 @@ def check(
         judged = slope_by_output(judged, parameter_values(judged, given), subgradient)
         given, subgradient = {}, "least-norm"
     strictly = kernel.adapter.name == "numpy" if strict is None else strict
-    subject = Subject(kernel.fn, quantities[0].takes_gradient, len(quantities), quantities[0].addend)
+    called = beside_elements(kernel.fn, passed, held) if names else kernel.fn
+    subject = Subject(called, quantities[0].takes_gradient, len(quantities), quantities[0].addend)
     sweeps = []
     for output, quantity in enumerate(quantities):
         expected, other = expectations(
@@ -130,7 +170,7 @@ def check(
             parameters=given,
             subgradient=subgradient,
             strict=strictly,
-            work=format_of(work).name if work else "",
+            work=held.name if work else "",
         )
         allowed = bound or (_default(quantity) if max_ulp is None else Bound(max_ulp))
         reported = frozenset[str]() if strictly else quantity.policies_in(form)
@@ -139,46 +179,32 @@ def check(
     if several and in_place is not None:
         raise InvalidRequest(f"in_place is for kernels of one result and no addend, not for {computes!r}")
     ways = Ways(kernel.adapter.layouts, kernel.adapter.lengths, None if several else kernel.in_place, strict is True)
-    plan = _Plan(form, _around(extra_points, form), POINTS[form.bits] if points is None else points, examples, seed)
+    count = POINTS[form.bits] if points is None else points
+    plan = _Plan(form, _around(numbers_in(extra_points), form), int(count), int(examples), int(seed))
     with np.errstate(all="ignore"):
         outcome = _judged(sweeps, ways, plan)
+        if names:
+            outcome = _with_sums(outcome, sums_of_gradients(kernel.fn, passed, form, held, seed=seed))
     call = _Call(kernel.adapter, computes if through and computes != "forward" else "", passed)
     return _report(title, sweeps, outcome, form, call)
 
 
-def _refuse_nonsense(
-    dtype: object,
-    activation: object,
-    parameters: object,
-    subgradient: Policy,
-    max_ulp: float | None,
-    bound: object,
-    within: float | None,
-    seed: int,
-) -> None:
-    """`InvalidRequest` for arguments of the wrong kind, by name."""
-    if dtype is None:
-        raise InvalidRequest(f"check: dtype is None; give one of {', '.join(FORMATS)}")
-    if not isinstance(activation, Activation):
-        raise InvalidRequest(f"check: activation is {type(activation).__name__}; give a name or a relusym.Activation")
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise InvalidRequest(f"check: parameters is {type(parameters).__name__}; give a mapping from names to values")
-    if max_ulp is not None and bound is not None:
-        raise InvalidRequest("check: give max_ulp or bound, not both")
-    if bound is not None and not isinstance(bound, Bound):
-        raise InvalidRequest(f"check: bound is {type(bound).__name__}; give a Bound, or max_ulp={bound}")
-    if max_ulp is not None and not 0 <= max_ulp < math.inf:
-        raise InvalidRequest(f"check: max_ulp = {max_ulp} is no bound; give a finite number that is not negative")
-    if within is not None and not within >= 0:
-        raise InvalidRequest(f"check: within = {within}; give the largest input at which accuracy is asked for")
-    if not isinstance(seed, int) or seed < 0:
-        raise InvalidRequest(f"check: seed = {seed!r}; give an integer that is not negative")
-    if isinstance(subgradient, str):
-        named = (*NAMED_POLICIES, "any", *conventions.names())
-        if conventions.full_name(subgradient) not in named:
-            raise InvalidRequest(
-                f"check: subgradient {subgradient!r} is unknown; known: {', '.join(named)}, or a number"
-            )
+def _rounded(
+    activation: Activation, names: Sequence[str], parameters: Mapping[str, Number] | None, form: Format
+) -> dict[str, float]:
+    """The values of the parameters that a kernel is called with, which have to be floats of the format."""
+    values = {str(symbol): value for symbol, value in parameter_values(activation, parameters).items()}
+    return {name: float(round_to(np.array([float(values[name])]), form)[0]) for name in names}
+
+
+def _with_sums(outcome: _Outcome, found: Iterable[Finding]) -> _Outcome:
+    """With what is wrong in sums, or the call that failed."""
+    total = outcome.total
+    try:
+        findings = tuple(found)
+    except CallFailed as failure:
+        findings = (_of_a_class(failure.finding),)
+    return replace(outcome, total=total.plus(Tally(findings=findings)))
 
 
 def assert_agrees(fn: Callable[..., Any] | str | Path, activation: Activation | str, **words: Any) -> Report:
@@ -214,7 +240,7 @@ class _Outcome:
     """What came out: the tally, what is reported and not judged, and values at kinks."""
 
     total: Tally
-    policies: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, Remark] = field(default_factory=dict)
     kinks: tuple[KinkValue, ...] = ()
     zeros: str = ""
 
@@ -231,7 +257,8 @@ def _passed(
 def _judged(sweeps: Sequence[Sweep], ways: Ways, plan: _Plan) -> _Outcome:
     """Layouts first, then the values."""
     subject, first = sweeps[0].subject, sweeps[0].expected
-    compared = compare_layouts(subject, *_sample(first, plan), ways, _wrong(sweeps))
+    sample = _sample(first, plan)
+    compared = compare_layouts(subject, *sample, ways, _wrong(sweeps))
     total = Tally(findings=tuple(map(_of_a_class, compared.findings)))
     if any(finding.kind not in ("layout", "input-changed", "result-changed") for finding in compared.findings):
         return _Outcome(total)
@@ -240,6 +267,7 @@ def _judged(sweeps: Sequence[Sweep], ways: Ways, plan: _Plan) -> _Outcome:
     try:
         zeros = note_on_zero(subject, first.quantity, plan.form)
         for over in sweeps:
+            here = values_at_kinks(over, plan.form)
             for x, gradient in inputs_of(
                 over.expected,
                 plan.form,
@@ -249,13 +277,35 @@ def _judged(sweeps: Sequence[Sweep], ways: Ways, plan: _Plan) -> _Outcome:
                 seed=plan.seed,
             ):
                 seen = judgement(over, x, gradient)
-                total = total.plus(tally(over, seen))
+                one = tally(over, seen)
+                found = (_of_result(with_interval(finding, here), over) for finding in one.findings)
+                total = total.plus(replace(one, findings=tuple(found)))
                 findings, told = _by_facts(over.expected, seen)
                 total, policies = total.plus(Tally(findings=findings)), {**told, **policies}
-            kinks += values_at_kinks(over, plan.form)
+            kinks += here
+        if subject.takes_gradient:
+            findings, policies[NOT_FINITE] = not_finite(sweeps[0], sample[0])
+            total = total.plus(Tally(findings=findings))
+        if subject.addend == "bias":
+            total = total.plus(Tally(findings=tuple(_with_rows(sweeps[0], total.findings, plan))))
     except CallFailed as failure:
         return _Outcome(Tally(findings=(*total.findings, _of_a_class(failure.finding))), policies)
     return _Outcome(total, {**policies, **_policies(total.reported, sweeps)}, kinks, zeros)
+
+
+def _of_result(finding: Finding, over: Sweep) -> Finding:
+    """The finding, and where a kernel has several results, in which of them."""
+    if over.subject.outputs == 1:
+        return finding
+    told = f"result {over.output + 1} of {over.subject.outputs}: {finding.message}"
+    return replace(finding, output=over.output, message=told)
+
+
+def _with_rows(over: Sweep, found: Sequence[Finding], plan: _Plan) -> Iterator[Finding]:
+    """What several rows show: wrong sums, and single elements where one row has not shown them to be wrong."""
+    for finding in in_rows(over, plan.form, seed=plan.seed):
+        if finding.kind != "layout" or not found:
+            yield finding
 
 
 def _wrong(sweeps: Sequence[Sweep]) -> Wrong:
@@ -275,16 +325,16 @@ def _of_a_class(finding: Finding) -> Finding:
     return replace(finding, defect="layout") if finding.kind == "layout" else finding
 
 
-def _in_layouts(compared: Compared, ways: Ways) -> str:
+def _in_layouts(compared: Compared, ways: Ways) -> Remark:
     if compared.findings:
-        return "the result depends on the layout"
+        return Remark("the result depends on the layout")
     if compared.differing:
-        return f"other bits than in x, none of them wrong, in {', '.join(compared.differing)}"
+        return Remark(f"other bits than in x, none of them wrong, in {', '.join(compared.differing)}")
     tried = "every layout and length" if ways.layouts else "arrays of every length and shape that were tried"
-    return f"the same bits in {tried}" + (", and in place" if ways.in_place else "")
+    return Remark(f"the same bits in {tried}" + (", and in place" if ways.in_place else ""), ordinary=True)
 
 
-def _policies(reported: Sequence[Finding], sweeps: Sequence[Sweep]) -> dict[str, str]:
+def _policies(reported: Sequence[Finding], sweeps: Sequence[Sweep]) -> dict[str, Remark]:
     """What a kernel makes of subnormal numbers and NaN where that is no finding."""
     found = {}
     for kind, subject in (("subnormal", "subnormal numbers"), ("nan-swallowed", "NaN")):
@@ -292,11 +342,12 @@ def _policies(reported: Sequence[Finding], sweeps: Sequence[Sweep]) -> dict[str,
             continue
         seen = [finding for finding in reported if finding.kind == kind]
         kept = {"subnormal": "computed like all others", "nan-swallowed": "NaN in, NaN out"}[kind]
-        found[subject] = f"{seen[0].message} ({seen[0].count:,} inputs)" if seen else kept
+        told = Remark(f"{seen[0].message} ({seen[0].count:,} inputs)") if seen else Remark(kept, ordinary=True)
+        found[subject] = told
     return found
 
 
-def _by_facts(expected: Expectation, seen: Judgement) -> tuple[tuple[Finding, ...], dict[str, str]]:
+def _by_facts(expected: Expectation, seen: Judgement) -> tuple[tuple[Finding, ...], dict[str, Remark]]:
     """What the proved facts of the function say of the results: findings, and what is reported."""
     quantity = expected.quantity
     if seen.gradient is not None or quantity.order > 1 or quantity.addend:
@@ -305,15 +356,18 @@ def _by_facts(expected: Expectation, seen: Judgement) -> tuple[tuple[Finding, ..
     x, got = seen.x, seen.got
     told = {}
     if quantity.order == 0:
-        falling, missed = not_monotone(function, x, got), "; ".join(not_reflected(function, x, got))
-        told = {subject: text for subject, text in (("monotonicity", falling), ("symmetry", missed)) if text}
+        if falling := not_monotone(function, x, got):
+            told["monotonicity"] = Remark(falling)
+        if missed := "; ".join(not_reflected(function, x, got)):
+            # a few ulps of f(x) - f(-x) are no news of a kernel that is right to an ulp
+            told["symmetry"] = Remark(missed, ordinary=True)
     right = seen.held_to.trusted & ~np.logical_or.reduce(list(seen.broken.values()))
     return tuple(outside_range(function, quantity.order, x[right], got[right], seen.value[right])), told
 
 
 def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format, call: _Call) -> Report:
     total, quantity = outcome.total, sweeps[0].expected.quantity
-    findings = tuple(_with_hint(with_interval(finding, outcome.kinks), call) for finding in _merged(total.findings))
+    findings = tuple(_with_hint(finding, call) for finding in _merged(total.findings))
     shown = min((finding for finding in findings if finding.input), key=_to_show, default=None)
     x = shown.input if shown else total.worst_input or "0x0.0p+0"
     gradient = (shown.gradient if shown else total.worst_gradient) or hex_of(1.0)
@@ -324,11 +378,12 @@ def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format
         framework=call.adapter.name,
         derived=call.derived,
         parameter=hex_of(next(iter(call.passed.values()), 0.0)),
+        beside=() if call.derived else [hex_of(value) for value in call.passed.values()],
     )
     notes = [outcome.zeros] if outcome.zeros else []
     if quantity.addend:
         notes.append(f"x above is the sum of x and the {quantity.addend} that was aimed at")
-    notes += [f"{subject}: {text}" for subject, text in outcome.policies.items() if _deserves_reading(subject, text)]
+    notes += [f"{subject}: {told.text}" for subject, told in outcome.policies.items() if not told.ordinary]
     return Report(
         passed=not findings,
         subject=title,
@@ -345,7 +400,7 @@ def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format
         notes=tuple(notes),
         versions=dict(installed_versions(*call.adapter.packages)),
         framework=call.adapter.name,
-        policies=dict(outcome.policies),
+        policies={subject: told.text for subject, told in outcome.policies.items()},
         kinks=outcome.kinks,
     )
 
@@ -353,11 +408,6 @@ def _report(title: str, sweeps: Sequence[Sweep], outcome: _Outcome, form: Format
 def _to_show(finding: Finding) -> tuple[bool, bool]:
     """Sort key: what one call shows comes first, and of that what a number shows."""
     return finding.kind == "layout", not math.isfinite(float.fromhex(finding.input))
-
-
-def _deserves_reading(subject: str, text: str) -> bool:
-    """Not what every good kernel does."""
-    return not text.startswith(("the same bits", "computed like", "NaN in, NaN out")) and subject not in ("symmetry",)
 
 
 def _with_hint(finding: Finding, call: _Call) -> Finding:
@@ -379,10 +429,10 @@ def _called_with(quantity: Quantity, form: Format, x: str, gradient: str) -> tup
 
 
 def _merged(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Each finding once: sweeps with two gradients may show the same one."""
-    seen: dict[tuple[str, str, str], Finding] = {}
+    """Each finding of each result once: sweeps with two gradients may show the same one."""
+    seen: dict[tuple[int, str, str, str], Finding] = {}
     for finding in findings:
-        seen.setdefault((finding.kind, finding.input, finding.expected), finding)
+        seen.setdefault((finding.output, finding.kind, finding.input, finding.expected), finding)
     return tuple(seen.values())
 
 
@@ -390,9 +440,9 @@ def _default(quantity: Quantity) -> Bound:
     return DEFAULT_BOUNDS[quantity.name.partition(":")[0]]
 
 
-def _around(points: Iterable[float], form: Format) -> Array:
+def _around(points: Sequence[float], form: Format) -> Array:
     with np.errstate(over="ignore"):
-        given = np.array([float(point) for point in points], dtype=np.float64).astype(form.dtype)
+        given = np.array(points, dtype=np.float64).astype(form.dtype)
     return neighbours(given[np.isfinite(given)], 2) if given.size else given
 
 

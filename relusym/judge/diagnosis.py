@@ -30,6 +30,7 @@ CLASSES: Mapping[str, str] = {
     "overflow": "infinity is returned for a finite value",
     "flush": "subnormal numbers are taken for zero, or lose digits",
     "kink": "the derivative chosen at a kink is not the one asked for",
+    "wrong-sum": "the sum over rows is not that of the rows",
     "range": "the result lies outside all values of the function",
     "layout": "the result depends on where the element lies",
     "interface": "the call does not keep its promise",

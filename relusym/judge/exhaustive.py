@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, astuple, dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 from threading import Lock
@@ -39,7 +40,19 @@ from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of, installed_versions
 from relusym.judge.sweeps import MEANINGS, Sweep, judgement, tally
 from relusym.rounding import Reference
-from relusym.segments import BLOCK, Cover, Segment, evaluate, float_of, inputs_of, segments_of, slope, tail
+from relusym.segments import (
+    BLOCK,
+    SHARP,
+    Cover,
+    Segment,
+    evaluate,
+    finely,
+    float_of,
+    inputs_of,
+    segments_of,
+    slopes,
+    tail,
+)
 from relusym.workers import in_processes
 
 Floats = npt.NDArray[np.float64]
@@ -59,9 +72,6 @@ MOST_BALLS = 512
 
 SAMPLE = 8
 """Points of a block without any segment that are taken to balls."""
-
-SHARP = 2.0**-12
-"""A radius of more ulps than this does not count as known."""
 
 WORST = 5
 """How many worst inputs are kept, each of another binade."""
@@ -548,7 +558,7 @@ class _Judge:
             first = group[0].start - start
             part = got[first : first + len(group) * group[0].size]
             if number in self.broken_up or not self._quickly(group, part, tally):
-                self._held_to_laws(group, part, tally)
+                self._held_to_laws(group, part, tally, kinks=number in self.broken_up)
         for place, size in block.open:
             part = got[place - start : place - start + size]
             asked = np.zeros(size, dtype=bool)
@@ -633,8 +643,8 @@ class _Judge:
         errors[far[missing]] = math.inf
         condition = np.zeros(far.size)
         if bound.per_condition:
-            x, slopes = inputs_of(group[0].start, got.size)[far], np.concatenate([slope(s) for s in group])[far]
-            condition = np.abs(x * slopes / exact)
+            x = inputs_of(group[0].start, got.size)[far]
+            condition = np.abs(x * slopes(group).reshape(-1)[far] / exact)
         wrong = errors[far] > bound.allowed(condition) * unit
         excused = np.abs(exact) * scales[far // size] <= bound.per_condition * condition * unit
         left = np.ones(far.size, dtype=bool)
@@ -664,36 +674,53 @@ class _Judge:
             here = close[close // size == row]
             segment = group[row]
             x = inputs_of(segment.start, size)[here - row * size]
-            rounded = self._settled(segment, x, values[here])
+            rounded = self._settled(segment, x, values[here], segment.radius)
             open_ = np.flatnonzero(np.isnan(rounded))[: self._left]
             if open_.size:
                 rounded[open_] = self._balls(x[open_], tally).value
             tally.counts["undecided"] += int(np.count_nonzero(np.isnan(rounded)))
             tally.counts["wrong"] += int(np.count_nonzero((rounded != got[here]) & ~np.isnan(rounded)))
 
-    def _settled(self, segment: Segment, x: Array, values: Floats) -> Floats:
+    def _settled(self, segment: Segment, x: Array, values: Floats, radius: Floats | float) -> Floats:
         """The correctly rounded value where the polynomial alone tells it, next to a tie; else NaN."""
         if segment.radius == 0:
             return values.astype(np.float32).astype(np.float64)
-        below = (values - segment.radius).astype(np.float32).astype(np.float64)
-        above = (values + segment.radius).astype(np.float32).astype(np.float64)
+        below = (values - radius).astype(np.float32).astype(np.float64)
+        above = (values + radius).astype(np.float32).astype(np.float64)
         rounded: Floats = np.where(below == above, below, np.nan)
-        if segment.spacing is None:
-            return rounded
         tie = (below + above) / 2
-        if segment.tail_radius is not None:
+        if segment.tail_radius is not None and segment.spacing is not None:
             wide = x.astype(np.float64)
             # The first difference is exact: both numbers are close to each other.
             beside, small = segment.coefficients[1] * wide - tie, tail(segment, wide)
             past = beside + small
             sure = np.abs(past) > segment.tail_radius + (np.abs(beside) + np.abs(small)) * 2.0**-50
             return np.where(np.isnan(rounded) & sure, np.where(past > 0, above, below), rounded)
-        quantum = self.cover.quantum(segment) if np.isnan(rounded).any() else None
-        if quantum is not None and quantum > 4 * segment.radius:
+        if not np.isnan(rounded).any():
+            return rounded
+        quantum = None if segment.spacing is None else self.cover.quantum(segment)
+        if quantum is not None and quantum > 4 * Fraction(float(np.max(radius))):
             # Nearer to the tie than two values can be to each other: the tie itself.
             even = np.where(to_bits(below.astype(np.float32)) & 1 == 0, below, above)
             return np.where(np.isnan(rounded), even, rounded)
-        return rounded
+        side = self._side(segment, x, tie)
+        return np.where(np.isnan(rounded) & (side != 0), np.where(side > 0, above, below), rounded)
+
+    def _side(self, segment: Segment, x: Array, tie: Floats) -> Floats:
+        """On which side of these numbers the values at x are: 1 above, -1 below, 0 where nothing proves it."""
+        known = self.cover.beside(segment)
+        if known is None:
+            return np.zeros(tie.shape)
+        slope, offset = float(known.slope), float(known.offset)
+        if slope != known.slope or offset != known.offset or slope != np.float32(slope):
+            return np.zeros(tie.shape)
+        moved = tie - offset
+        part = moved - tie
+        exact = (tie - (moved - part)) + (-offset - part) == 0
+        # The product has at most 48 bits, and a difference of two floats has the right sign.
+        beyond = slope * x.astype(np.float64) - moved
+        far = np.abs(beyond) * (1 - 2.0**-50) > known.largest
+        return np.where(exact, np.where(beyond == 0, known.sign, np.where(far, np.sign(beyond), 0)), 0)
 
     def _balls(self, x: Array, tally: _Tally) -> Reference:
         """The reference at single points; NaN where it is undecided."""
@@ -703,28 +730,35 @@ class _Judge:
 
     # --- the laws ---
 
-    def _held_to_laws(self, group: Sequence[Segment], got: Array, tally: _Tally) -> None:
-        """Every law of `check` at every input of these segments."""
-        start, size = group[0].start, got.size
-        x = inputs_of(start, size)
+    def _held_to_laws(self, group: Sequence[Segment], got: Array, tally: _Tally, *, kinks: bool) -> None:
+        """Every law of `check` at every input of these segments, among which there may be kinks."""
         values = evaluate(group).reshape(-1)
         radius = np.repeat([s.radius for s in group], group[0].size)
-        slopes = np.concatenate([slope(s) for s in group])
+        _refine(group, values, radius)
+        left = np.arange(got.size)
+        if not kinks:
+            left = np.flatnonzero(~self._ordinary(group[0].start, got, values, radius, tally))
+            if not left.size:
+                return
+        x, got, values, radius = inputs_of(group[0].start, got.size)[left], got[left], values[left], radius[left]
         value = np.where(np.abs(values) < 2.0**129, values, np.copysign(np.inf, values)).astype(np.float32)
         spacing = ulp(value)
         sharp = radius <= SHARP * spacing
         rounds = ((values - radius).astype(np.float32) == (values + radius).astype(np.float32)) & sharp
-        for row, segment in enumerate(group):
-            run = slice(row * segment.size, (row + 1) * segment.size)
-            close = np.flatnonzero(~rounds[run] & sharp[run])
+        slope = np.zeros(left.size)
+        rows, firsts = np.unique(left // group[0].size, return_index=True)
+        by_x = slopes([group[row] for row in rows])
+        for number, (row, first, beyond) in enumerate(zip(rows, firsts, [*firsts[1:], left.size], strict=True)):
+            run = slice(first, beyond)
+            slope[run] = by_x[number, left[run] % group[0].size]
+            close = first + np.flatnonzero(~rounds[run] & sharp[run])
             if close.size:
-                close += run.start
-                settled = self._settled(segment, x[close], values[close])
+                settled = self._settled(group[row], x[close], values[close], radius[close])
                 known = ~np.isnan(settled)
                 value[close[known]] = settled[known]
                 rounds[close[known]] = True
         offset = np.where(np.isfinite(value), (values - value) / spacing, 0.0)
-        condition = np.abs(x * slopes) / np.maximum(np.abs(values), FORM.smallest_normal)
+        condition = np.abs(x * slope) / np.maximum(np.abs(values), FORM.smallest_normal)
         at_breakpoint = self.expected.at_breakpoint(x)
         judged = sharp.copy()
         ask = np.flatnonzero(at_breakpoint | ~rounds)
@@ -740,7 +774,27 @@ class _Judge:
         tally.counts["undecided"] += int(np.count_nonzero(~rounds & judged))
         tally.counts["unjudged"] += int(np.count_nonzero(~judged))
         reference = Reference(value, offset, np.where(np.isnan(condition), 0.0, condition), np.flatnonzero(~judged))
-        self._count(start, x, got, reference, judged, rounds, radius / spacing, tally)
+        self._count(group[0].start + left, x, got, reference, judged, rounds, radius / spacing, tally)
+
+    def _ordinary(self, start: int, got: Array, values: Floats, radius: Floats, tally: _Tally) -> Bools:
+        """Where no law is broken and the rounding is certain, each value with its own ulp; those inputs are counted.
+
+        The exact values there are no subnormal numbers, and the errors inside the constant part of the bound.
+        """
+        limit = min(self.trial.bound.constant, 2.0**20)
+        rounded = values.astype(np.float32)
+        certain = (values - radius).astype(np.float32) == (values + radius).astype(np.float32)
+        size = np.abs(rounded)
+        spacing = _ulp_of_normal(rounded)
+        errors, blur = np.abs(got - values) / spacing, radius / spacing
+        within: Bools = certain & (size > 2.0**-100) & (size < 2.0**127) & (blur <= SHARP) & (errors + blur <= limit)
+        errors[~within] = 0.0
+        tally.counts["wrong"] += int(np.count_nonzero(within & (got != rounded)))
+        tally.counts["over_one"] += int(np.count_nonzero(errors > 1))
+        worst = int(np.argmax(errors))
+        upper = float(np.max(np.where(within, errors + blur, 0.0))) * (1 + 2.0**-40)
+        tally.error(float(errors[worst]), upper, start + worst)
+        return within
 
     def _unknown(self, start: int, got: Array, asked: Bools, tally: _Tally) -> int:
         """Points without a polynomial: those asked for, and results that are not finite, by balls; how many."""
@@ -817,6 +871,27 @@ class _Judge:
         if at.any():
             found[at] = self.other.at(x[at]).value
         return found
+
+
+def _refine(group: Sequence[Segment], values: Floats, radius: Floats) -> None:
+    """Replace values that float64 does not tell to `SHARP` ulps, and their radii, by those of two floats."""
+    size = group[0].size
+    rows = [row for row, segment in enumerate(group) if segment.fine is not None]
+    if not rows:
+        return
+    can = np.repeat([segment.fine is not None for segment in group], size)
+    blurred = np.flatnonzero(can & ~(radius <= SHARP * ulp(values.astype(np.float32))))
+    if blurred.size:
+        fine = [group[row] for row in rows]
+        at = np.searchsorted(rows, blurred // size) * size + blurred % size
+        values[blurred], radius[blurred] = finely(fine, at)
+
+
+def _ulp_of_normal(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The ulp of float32 numbers above 2^-100."""
+    exponents = values.view(np.uint32) & np.uint32(0x7F800000)
+    spacing: npt.NDArray[np.float32] = (exponents - np.uint32(23 << 23)).view(np.float32)
+    return spacing
 
 
 def _constant(segment: Segment) -> np.float32 | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -69,7 +69,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
     "forward-derivative": (Quantity("forward"), Quantity("derivative", order=1)),
     "bias-forward": (Quantity("forward", addend="bias"),),
     "residual-forward": (Quantity("forward", addend="residual"),),
-    # called with one row, of which the sum over all rows is what is summed
+    # with one row, the sum over all rows is what is summed; `rows` calls it with several
     "bias-backward": (Quantity("backward", order=1, takes_gradient=True, addend="bias"),) * 2,
     "residual-backward": (Quantity("backward", order=1, takes_gradient=True, addend="residual"),),
     # of f' as a function of f
@@ -77,18 +77,22 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
 }
 
 
-def quantities_of(computes: str, activation: Activation) -> tuple[Quantity, ...]:
-    """The quantities that a kernel which `computes` this returns, in order.
+def quantities_of(computes: str, activation: Activation, passed: Sequence[str] = ()) -> tuple[Quantity, ...]:
+    """The quantities that a kernel which `computes` this returns, in order; `passed` are parameters it is called with.
 
     Raises `InvalidRequest` for an unknown word or parameter.
     """
     if computes in QUANTITIES:
         return QUANTITIES[computes]
+    if computes == "backward-parameters":
+        by_parameter = [Quantity(f"parameter-gradient:{name}", parameter=name, takes_gradient=True) for name in passed]
+        return Quantity("backward", order=1, takes_gradient=True), *by_parameter
     kind, _, name = computes.partition(":")
     known = [parameter.name for parameter in activation.parameters]
     if kind != "parameter-gradient":
         raise InvalidRequest(
-            f"computes {computes!r} is unknown; known: {', '.join(QUANTITIES)}, parameter-gradient:NAME"
+            f"computes {computes!r} is unknown; known: {', '.join(QUANTITIES)}, backward-parameters, "
+            "parameter-gradient:NAME"
         )
     if name not in known:
         raise InvalidRequest(
@@ -108,17 +112,20 @@ class Expectation:
     subgradient: Any
     work: str = ""
 
-    def at(self, x: Array, gradient: Array | None = None) -> Reference:
+    def at(self, x: Array, gradient: Array | None = None, addend: Array | None = None) -> Reference:
         """The correctly rounded values at these inputs (one dimension), remembered for the next kernel."""
-        bits, points = None, self.points(x)
+        bits, points = None, self.points(x, addend)
         if gradient is not None and not np.all(gradient == 1):
             bits = to_bits(gradient).tobytes()
         inputs = points.dtype.name, to_bits(points).tobytes()
         return _remembered(self._at_inputs(bits is not None), x.dtype.name, *inputs, bits)
 
-    def points(self, x: Array) -> Array:
-        """Where the quantity is taken: at x, or where x is the sum aimed at, at the sum of its parts."""
-        return summed(*parted(x), format_of(self.work or x.dtype)) if self.quantity.addend else x
+    def points(self, x: Array, addend: Array | None = None) -> Array:
+        """Where the quantity is taken: at x, or at x plus the addend; without it x is the sum aimed at, and parted."""
+        if not self.quantity.addend:
+            return x
+        parts = parted(x) if addend is None else (x, addend)
+        return summed(*parts, format_of(self.work or x.dtype))
 
     def _at_inputs(self, takes_gradient: bool = False) -> Expectation:
         """The same quantity at its points, whatever a kernel is called with: what is remembered is shared."""
@@ -166,9 +173,9 @@ class Expectation:
         known: Bools = ~np.isinf(x) | (sympy.oo in self.stated)
         return known
 
-    def at_breakpoint(self, x: Array) -> Bools:
+    def at_breakpoint(self, x: Array, addend: Array | None = None) -> Bools:
         """Which inputs are breakpoints of the definition."""
-        here: Bools = np.isin(self.points(x).astype(np.float64), self._float_breakpoints)
+        here: Bools = np.isin(self.points(x, addend).astype(np.float64), self._float_breakpoints)
         return here
 
     def landmarks(self, form: Format) -> Array:

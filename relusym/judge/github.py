@@ -44,7 +44,7 @@ def tell(
             raise InvalidRequest(f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}") from None
 
 
-def commands(results: Iterable[Mapping[str, Any]], filein_repository: Callable[[str], str] = str) -> list[str]:
+def commands(results: Iterable[Mapping[str, Any]], file_in_repository: Callable[[str], str] = str) -> list[str]:
     """One workflow command for each result that failed or could not be judged."""
     lines = []
     for result in results:
@@ -52,7 +52,7 @@ def commands(results: Iterable[Mapping[str, Any]], filein_repository: Callable[[
             continue
         properties = {}
         if "file" in result:
-            properties = {"file": filein_repository(result["file"]), "line": str(result["line"])}
+            properties = {"file": file_in_repository(result["file"]), "line": str(result["line"])}
         properties["title"] = f"{_request(result)} {result['dtype']}: {result['status']}"
         told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
         # A target reached through "all" that cannot run here is no failure; a test that could not judge is one.

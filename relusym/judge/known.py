@@ -19,7 +19,7 @@ next defect of its kind.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,17 @@ def settle(result: Mapping[str, Any], defects: Sequence[KnownDefect]) -> Settled
     stale = tuple(entry for entry in about if not any(entry.covers(finding) for finding in result["findings"]))
     status = "failed" if uncovered or stale else "known" if covered else "passed"
     return Settled(status, tuple(covered), tuple(uncovered), stale)
+
+
+def unmet(
+    defects: Iterable[KnownDefect], results: Sequence[Mapping[str, Any]], asked: Callable[[KnownDefect], bool]
+) -> list[str]:
+    """What to say of entries that were asked about and are about none of the results; entries of tests are pytest's."""
+    return [
+        f"no kernel that was judged is that of this known defect: {entry}; mend or remove the entry, see {entry.link}"
+        for entry in defects
+        if entry.callable is not None and asked(entry) and not any(map(entry.is_about, results))
+    ]
 
 
 def read_known(path: Path) -> tuple[KnownDefect, ...]:

@@ -48,11 +48,22 @@ class Subject:
     addend: str = ""
 
     def __call__(self, x: Array, gradient: Array | None = None) -> tuple[Any, ...]:
-        """Its results, quietly; `CallFailed` where it raises or returns another number of results."""
+        """Its results at these inputs, quietly; `CallFailed` where it does not keep its promise."""
         operands = (gradient, x) if self.takes_gradient else (x,)
         if self.addend:
             operands = (*operands[:-1], *parted(x))
         arguments = [array.reshape(-1) if self.addend == "bias" else array for array in operands if array is not None]
+        results = self.called(*arguments)
+        if self.addend != "bias":
+            return results
+        for result in results:
+            if np.shape(result) != arguments[-1].shape:
+                told = f"shape {arguments[-1].shape} in, {np.shape(result)} out"
+                raise CallFailed(_finding("shape", told, str(np.shape(result)), str(arguments[-1].shape)))
+        return tuple(np.asarray(result).reshape(x.shape) for result in results)
+
+    def called(self, *arguments: Array) -> tuple[Any, ...]:
+        """Its results for these arrays, passed as they are; `CallFailed` where it raises or gives too many or few."""
         before = [array.tobytes() for array in arguments]
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -61,6 +72,7 @@ class Subject:
         except Missing:
             raise
         except Exception as error:
+            x = arguments[1 if self.takes_gradient else 0]
             raise CallFailed(
                 _finding(
                     "exception",
@@ -72,13 +84,7 @@ class Subject:
             raise CallFailed(_finding("shape", f"returned {type(result).__name__}, not {self.outputs} arrays"))
         if self.addend and before != [array.tobytes() for array in arguments]:
             raise CallFailed(_finding("input-changed", "fn changes its input"))
-        if self.addend != "bias":
-            return tuple(results)
-        for result in results:
-            if np.shape(result) != arguments[-1].shape:
-                told = f"shape {arguments[-1].shape} in, {np.shape(result)} out"
-                raise CallFailed(_finding("shape", told, str(np.shape(result)), str(arguments[-1].shape)))
-        return tuple(np.asarray(result).reshape(x.shape) for result in results)
+        return tuple(results)
 
 
 @dataclass(frozen=True)

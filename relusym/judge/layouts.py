@@ -93,7 +93,7 @@ def compare_layouts(subject: Subject, x: Array, gradient: Array | None, ways: Wa
     broken = tuple(wrong(output, result, x, gradient) for output, result in enumerate(plain))
     written = None if ways.in_place is None else replace(subject, fn=ways.in_place)
     differing: dict[str, int] = {}
-    for layout in _layouts(x.size, ways):
+    for layout in layouts_of(x.size, ways):
         called = written if layout.name == IN_PLACE else subject
         if called is None or (layout.lay_gradient is not None and gradient is None):
             continue
@@ -125,7 +125,7 @@ def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
     return [array.tobytes() for array in arrays if array is not None]
 
 
-def _layouts(size: int, ways: Ways) -> Iterator[_Layout]:
+def layouts_of(size: int, ways: Ways) -> Iterator[_Layout]:
     """Those that need nothing special first: where one of them fails, the reason is not memory."""
     index = np.arange(size)
     rows = size // 12 * 12

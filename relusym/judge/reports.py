@@ -38,7 +38,7 @@ class Finding:
 
     `input`, `gradient`, `got` and `expected` are hex floats (or 'nan', 'inf'); `count` says at how many
     inputs the same kind of error was seen. `kind` is one of `KINDS`, `defect` one of the classes of `diagnosis`,
-    `where` says over which inputs it extends, both in words.
+    `where` says over which inputs it extends, both in words. `output` counts the results of a kernel that has several.
     """
 
     kind: str
@@ -51,10 +51,19 @@ class Finding:
     count: int = 1
     defect: str = "interface"
     where: str = ""
+    output: int = 0
 
     def __str__(self) -> str:
         many = f" ({self.count:,} inputs)" if self.count > 1 else ""
         return f"{self.kind}: {self.message}{many}"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a kernel makes of something that is reported and not judged; `ordinary` is what every good kernel does."""
+
+    text: str
+    ordinary: bool = False
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,9 @@ class Sweep:
             raise CallFailed(Finding("input-changed", "", "", "", 0.0, f"fn changes its input of {x.size:,} elements"))
         return got, self.standard(x, gradient)
 
-    def standard(self, x: Array, gradient: Array | None) -> Standard:
+    def standard(self, x: Array, gradient: Array | None, addend: Array | None = None) -> Standard:
         """What is expected at these inputs, and how exactly."""
-        reference = self.expected.at(x, gradient)
+        reference = self.expected.at(x, gradient, addend)
         known = self.expected.known(x)
         known[reference.undecided] = False
         if gradient is not None:
@@ -126,9 +126,9 @@ class Sweep:
             self.bound,
             known=known,
             trusted=~far,
-            at_breakpoint=self.expected.at_breakpoint(x),
+            at_breakpoint=self.expected.at_breakpoint(x, addend),
             gradient=gradient,
-            other=None if self.other is None else self.other.at(x, gradient).value,
+            other=None if self.other is None else self.other.at(x, gradient, addend).value,
             reported=self.reported,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from relusym.activations import NAMES
+from relusym.activations import NAMES, SEVERAL
 from relusym.cli import app
 
 run = CliRunner().invoke
@@ -15,7 +15,7 @@ run = CliRunner().invoke
 def test_list_names_the_whole_catalogue() -> None:
     done = run(app, ["list"])
     assert done.exit_code == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == list(NAMES)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*NAMES, *SEVERAL]
 
 
 @pytest.mark.parametrize("output", ["text", "latex", "markdown", "json"])
@@ -38,6 +38,14 @@ def test_derive_prints_every_format(output: str) -> None:
         ["derive", "elu", "--set", "alpha=-1"],
         ["derive", "elu", "--set", "beta=1"],
         ["derive", "relu", "--subgradient", "2"],
+        ["derive", "relu", "--subgradient", "first"],
+        ["derive", "maxout1"],
+        ["derive", "maxout2", "--subgradient", "left"],
+        ["compare", "relu", "maxout2"],
+        ["prove", "maxout2", "convex"],
+        ["relax", "reglu", "--interval=-1,1"],
+        ["plot", "crelu"],
+        ["layer", "crelu"],
         ["generate", "relu", "--dtype", "int8"],
         ["generate", "relu", "--target", "fortran"],
         ["generate", "relu", "--computes", "integral"],

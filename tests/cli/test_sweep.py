@@ -1,5 +1,6 @@
 """`relusym verify --exhaustive`: the table, the record, the comparison with one, and what is refused."""
 
+import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -140,3 +141,35 @@ def test_parameters_that_somebodys_function_takes_are_passed(kernels: Path) -> N
 def test_sixteen_bits_are_judged_at_all_inputs_as_ever(kernels: Path) -> None:
     done = run(app, ["verify", "relu", "--callable", "kernels.py:relu", "--exhaustive", "--dtype", "float16"])
     assert "65,536 inputs, exhaustive" in done.stdout
+
+
+WRAPPED = """
+import functools
+
+import numpy as np
+
+
+class Compiled:
+    def __init__(self, fn):
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, x):
+        return self.__wrapped__(x)
+
+
+@Compiled
+def relu(x):
+    return np.maximum(x, 0)
+
+
+prepared = functools.partial(relu)
+"""
+
+
+@pytest.mark.parametrize("name", ["relu", "prepared"])
+def test_the_text_of_a_compiled_function_is_that_of_the_function_inside(kernels: Path, name: str) -> None:
+    kernels.write_text(WRAPPED)
+    done = run(app, of(name, "--jobs", "1", "--json", "wrapped.json"))
+    assert done.exit_code == 0, done.output
+    (record,) = json.loads(Path("wrapped.json").read_text())["records"]
+    assert record["kernel_sha256"] == hashlib.sha256(WRAPPED.encode()).hexdigest()

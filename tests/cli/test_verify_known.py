@@ -73,10 +73,61 @@ def test_a_defect_that_is_fixed_ends_with_1_and_its_link(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ({}, 0),
+        ({'activation = "relu"': 'activation = "relu6"'}, 1),
+        ({'dtype = "float16"': 'dtype = "float32"'}, 0),
+        ({'callable = "': 'callable = "other/'}, 0),
+    ],
+)
+def test_an_entry_that_this_run_should_have_met_and_did_not_ends_with_1_and_its_link(
+    tmp_path: Path, written: dict[str, str], code: int
+) -> None:
+    path = kernel(tmp_path, broken=False)
+    entries = known(tmp_path, path, *(["accuracy"] if written else []))
+    for old, new in written.items():
+        entries.write_text(entries.read_text().replace(old, new))
+    report = tmp_path / "report.json"
+    command = ["verify", "relu", "--callable", f"{path}:forward", *QUICK, "--known", str(entries)]
+    done = run(app, [*command, "--json", str(report)])
+    assert done.exit_code == code, done.output
+    (result,) = json.loads(report.read_text())["results"]
+    assert result["status"] == ("failed" if code else "passed")
+    if code:
+        assert result["reason"] in done.stdout
+        assert result["reason"].startswith("no kernel that was judged is that of this known defect: accuracy of ")
+        assert result["reason"].endswith("see https://example.org/1")
+
+
+def test_sarif_has_the_place_of_the_function_and_the_state_of_known_defects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = kernel(tmp_path, broken=True)
+    command = ["verify", "relu", "--callable", "kernel.py:forward", *QUICK, "--sarif", "a.sarif", "--force"]
+    assert run(app, command).exit_code == 1
+    first = json.loads((tmp_path / "a.sarif").read_text())["runs"][0]
+    assert first["automationDetails"]["id"] == "relusym/verify/kernel.py:forward/relu/forward/float16/"
+    assert {alert["level"] for alert in first["results"]} == {"error"}
+    places = [alert["locations"][0]["physicalLocation"] for alert in first["results"]]
+    assert {(at["artifactLocation"]["uri"], at["region"]["startLine"]) for at in places} == {("kernel.py", 4)}
+    entries = known(tmp_path, Path("kernel.py"), *found(tmp_path, path))
+    assert run(app, [*command, "--known", str(entries)]).exit_code == 0
+    second = json.loads((tmp_path / "a.sarif").read_text())["runs"][0]
+    assert {alert["level"] for alert in second["results"]} == {"note"}
+    assert [alert["partialFingerprints"] for alert in first["results"]] == [
+        alert["partialFingerprints"] for alert in second["results"]
+    ]
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--known", "nowhere.toml", "--callable", "numpy:abs"], "nowhere.toml cannot be read"),
         (["--known", "nowhere.toml"], "--known goes with --callable"),
+        (["--sarif", "a.sarif"], "--sarif goes with --callable"),
+        (["--sarif", "a", "--json", "a", "--callable", "numpy:abs"], "files of their own"),
     ],
 )
 def test_wrong_use_of_known_is_refused(arguments: list[str], words: str) -> None:
@@ -95,6 +146,9 @@ def test_github_is_told_in_github_alone(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     lines = run(app, command).stdout.splitlines()
     assert sum(line.startswith("::error title=relu forward float16%3A failed::") for line in lines) == 1
+    monkeypatch.chdir(tmp_path)
+    lines = run(app, command).stdout.splitlines()
+    assert sum(line.startswith("::error file=kernel.py,line=4,title=relu forward float16%3A") for line in lines) == 1
     run(app, ["verify", "relu", *QUICK, "--computes", "forward", "--accuracy", "fast", "--jobs", "1"])
-    assert summary.read_text().count("### relusym: 1 failed") == 1
+    assert summary.read_text().count("### relusym: 1 failed") == 2
     assert summary.read_text().count("### relusym: 1 passed") == 1

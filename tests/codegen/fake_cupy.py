@@ -82,11 +82,15 @@ class ndarray:  # noqa: N801 - CuPy's name
         self.data = types.SimpleNamespace(ptr=host.ctypes.data)
 
     shape = property(lambda self: self.host.shape)
+    ndim = property(lambda self: self.host.ndim)
     dtype = property(lambda self: self.host.dtype)
     size = property(lambda self: self.host.size)
     strides = property(lambda self: self.host.strides)
     flags = property(lambda self: self.host.flags)
     T = property(lambda self: ndarray(self.host.T, self.device.id))
+
+    def reshape(self, *shape: int) -> "ndarray":
+        return ndarray(self.host.reshape(*shape), self.device.id)
 
     def __getitem__(self, key: Any) -> "ndarray":
         return ndarray(self.host[key], self.device.id)
@@ -157,8 +161,9 @@ def install(monkeypatch: pytest.MonkeyPatch, kernels: Sequence[Kernel]) -> Machi
         if "sm_00" in options[-1]:
             raise NVRTCError("NVRTC_ERROR_INVALID_OPTION")
 
-    def asarray(array: Any) -> ndarray:
-        return ndarray(array.host, machine.device)
+    def asarray(array: Any, dtype: Any = None) -> ndarray:
+        host = getattr(array, "host", array)
+        return ndarray(np.asarray(host, dtype), machine.device)
 
     names: dict[str, dict[str, Any]] = {
         "cupy.cuda.function": {"Module": Module},
@@ -183,6 +188,7 @@ def install(monkeypatch: pytest.MonkeyPatch, kernels: Sequence[Kernel]) -> Machi
             "ascontiguousarray": lambda array: ndarray(np.ascontiguousarray(array.host), machine.device),
             "from_dlpack": lambda array: ndarray(array.__dlpack__().host, array.device),
             "asarray": asarray,
+            "broadcast_to": lambda array, shape: ndarray(np.broadcast_to(array.host, shape), array.device.id),
         },
     }
     modules = {name: types.ModuleType(name) for name in names}

@@ -17,7 +17,8 @@ from relusym_codegen.sensitivity import sensitivity
 from sympy import Symbol, exp
 
 from relusym.activations import NAMES, named
-from relusym.floats import FORMATS, all_values, to_bits
+from relusym.floats import FORMATS, all_values, from_ordinal, ordinal, to_bits
+from relusym.judge.metrics import error_in_ulps
 from relusym.parsing import parse
 from relusym.rounding import reference
 
@@ -192,6 +193,29 @@ def test_an_anchor_keeps_the_digits_at_a_root() -> None:
     want = np.expm1(near.astype(WIDE) - np.log(WIDE(3))) * 3
     if np.finfo(WIDE).nmant >= 63:
         assert np.max(np.abs((got - want) / want)) < 4 * 2.0**-24
+
+
+def test_what_a_core_misses_is_counted_where_it_is_shorter_than_the_format() -> None:
+    def error(bits: int, result) -> float:
+        b = Builder(("x",), F64, arithmetic.NATIVE, result)
+        value = b("exp", "x")
+        b.approximate(value, 2.0**-bits)
+        # beside a root the ulp is that of 1/8
+        program = b.program(b("sub", value, 0.875))
+        return arithmetic.arithmetic(program, {"x": np.zeros(1)}, arithmetic.Goal(result, (1.0,)))[0].error
+
+    assert error(34, F32) - error(60, F32) == pytest.approx(2.0 ** (26 - 34), rel=1e-3)
+    assert error(57, F64) == error(99, F64)
+
+
+@needs_compiler
+def test_beside_the_anchor_of_the_derivative_of_gelu_the_core_is_good_enough() -> None:
+    once_wrong = np.array([float.fromhex("-0x1.7a939ep-1"), float.fromhex("-0x1.7a00b8p-1")], dtype=np.float32)
+    around = ordinal(once_wrong)[:, None] + np.arange(-200, 201)
+    x = from_ordinal(around.ravel(), F32)
+    exact = reference(named("gelu"), x, order=1)
+    got = generate("gelu", "c", "float32", "derivative", "precise").load()(x)
+    assert np.max(error_in_ulps(got, exact.value, exact.offset)) <= 0.509
 
 
 @pytest.mark.parametrize("target", ["c", "cuda"])

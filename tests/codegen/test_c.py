@@ -369,6 +369,7 @@ def test_the_text_compiles_without_a_warning(tool: str, extra: tuple[str, ...], 
             generate("prelu", "c", dtype, "backward"),
             generate("identity", "c", dtype, "derivative"),
             generate("elu", "c", dtype, "forward-derivative", "fast"),
+            generate("prelu", "c", dtype, "backward-parameters"),
         )
     }
     path = tmp_path / "kernels.c"

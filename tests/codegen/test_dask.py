@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,20 +44,6 @@ def test_a_cuda_kernel_remembers_where_it_runs() -> None:
 
 
 # ---- in blocks
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Two worker processes of this machine."""
-    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    pytest.importorskip("dask.array", reason="the extra `dask` is not installed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def numbers(dtype: Any) -> Any:

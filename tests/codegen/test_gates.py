@@ -70,6 +70,7 @@ def test_fused_kernels_hold_every_gate() -> None:
     kernels = [
         kernel("tanh" if computes == "backward-from-output" else "relu", computes=computes) for computes in FUSED
     ]
+    kernels += [kernel("prelu", dtype, "backward-parameters") for dtype in ("float16", "float32")]
     for made in kernels:
         _, findings = running.examined([made], ("sm_90",))
         assert not findings, "\n".join(map(str, findings))

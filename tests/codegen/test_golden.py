@@ -20,8 +20,13 @@ CASES = [
         ("silu", "bfloat16", "derivative"),
         ("gelu", "float64", "forward"),
         ("prelu", "float32", "parameter-gradient:alpha"),
+        ("prelu", "float32", "backward-parameters"),
     )
-] + [("elu", "cuda", "float16", "bias-backward")]
+] + [
+    ("elu", "cuda", "float16", "bias-backward"),
+    ("maxout2", "cuda", "float32", "backward"),
+    ("reglu", "numpy", "bfloat16", "backward"),
+]
 
 
 def text(name: str, target: str, dtype: str, computes: str) -> str:

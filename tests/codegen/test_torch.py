@@ -163,6 +163,48 @@ def test_the_gradient_of_a_parameter_passes_gradcheck() -> None:
         assert torch.autograd.gradcheck(as_function("prelu"), (x, alpha.requires_grad_()))
 
 
+def test_parameters_of_each_channel_pass_gradcheck_and_opcheck() -> None:
+    x = points((2, 3, 4), torch.float64, requires_grad=True)
+    for own in ((3, 1), (4,), (2, 3, 4), (1, 1, 1)):
+        alpha = torch.linspace(0.3, 1.2, int(np.prod(own)), dtype=torch.float64).reshape(own).requires_grad_()
+        fn = as_function("elu", arguments=["alpha"])
+        assert torch.autograd.gradcheck(fn, (x, alpha))
+        assert torch.autograd.gradgradcheck(lambda x, alpha=alpha, fn=fn: fn(x, alpha), (x,))
+    torch.library.opcheck(fn.operator, (x, alpha))
+    together = getattr(torch.ops.relusym, f"{fn.setting.name}_backward_parameters").default
+    grad = torch.ones(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    torch.library.opcheck(together, (grad, x.detach(), alpha.detach()))
+    assert torch.autograd.gradcheck(lambda grad: together(grad, x.detach(), alpha.detach()), (grad,))
+    dx, dalpha = together(grad, x, alpha)
+    with pytest.raises(InvalidRequest, match="second derivatives that involve the argument alpha have no kernel"):
+        (dx.sum() + dalpha.sum()).backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_module_with_channels_is_the_prelu_of_pytorch(dtype: Any) -> None:
+    module, theirs = as_module("prelu", channels=3, dtype=dtype), torch.nn.PReLU(3, dtype=dtype)
+    assert module.alpha.shape == theirs.weight.shape
+    x = points((5, 3, 4, 2), dtype)
+    for laid in (x, x.to(memory_format=torch.channels_last), x[::2]):
+        module.zero_grad()
+        theirs.zero_grad()
+        ours, others = (laid.clone().requires_grad_() for _ in range(2))
+        assert torch.equal(module(ours), theirs(others))
+        module(ours).square().sum().backward()
+        theirs(others).square().sum().backward()
+        assert torch.equal(ours.grad, others.grad)
+        assert torch.allclose(module.alpha.grad, theirs.weight.grad)
+    assert as_module("prelu", channels=2, axis=-1)(x.to(dtype)).shape == x.shape
+    assert "channels=3, axis=1" in repr(module)
+
+
+def test_the_gradient_of_a_wide_parameter_keeps_its_digits_beside_narrow_elements() -> None:
+    x = -torch.ones(70_000, dtype=torch.float16)
+    alpha = torch.tensor(0.5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(as_function("prelu")(x, alpha), alpha, torch.ones_like(x))
+    assert (gradient.item(), gradient.dtype) == (-70_000, torch.float32)
+
+
 def test_gradcheck_catches_a_derivative_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Setting.kernel
 
@@ -423,12 +465,13 @@ def test_arguments_reach_a_gpu_kernel_as_numbers(launches: Launches) -> None:
 def test_the_operators_launch_the_exported_module_on_the_current_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     right, dtype = Setting.kernel, torch.float16
     fn = as_function(dataclasses.replace(activations.named("celu"), name="launched"), arguments=["alpha"])
-    computed = ("forward", "backward", "second-derivative", "parameter-gradient:alpha")
+    computed = ("forward", "second-derivative", "backward-parameters")
     kernels = {computes: right(fn.setting, computes, dtype, "cuda") for computes in computed}
     machine = fake_cupy.install(monkeypatch, list(kernels.values()))
     monkeypatch.setenv("RELUSYM_CACHE", "off")
     monkeypatch.setattr(Setting, "kernel", lambda setting, computes, *_: kernels[computes])
-    monkeypatch.setattr(adapter, "_on_cpu", adapter._on_gpu)
+    for way in ("_on", "_channels_on", "_sums_on"):
+        monkeypatch.setattr(adapter, f"{way}_cpu", getattr(adapter, f"{way}_gpu"))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=77))
 
     x = points((2, 3, 4, 5), dtype).to(memory_format=torch.channels_last).requires_grad_()
@@ -441,14 +484,28 @@ def test_the_operators_launch_the_exported_module_on_the_current_stream(monkeypa
     plain = {computes: kernel.load(on="cpu") for computes, kernel in kernels.items()}
     host, gradient_in = array(x), array(incoming)
     assert np.array_equal(array(y), plain["forward"](host, 2.0))
-    assert np.array_equal(array(by_x), plain["backward"](gradient_in, host, 2.0))
+    dx, dalpha = plain["backward-parameters"](gradient_in, host, 2.0)
+    assert np.array_equal(array(by_x), dx)
     assert np.array_equal(array(twice), gradient_in * plain["second-derivative"](host, 2.0))
-    summed = plain["parameter-gradient:alpha"](gradient_in, host, 2.0).sum(dtype=np.float32)
-    assert by_alpha.item() == pytest.approx(summed, rel=1e-3)  # 120 numbers added in another order, then rounded
-    assert [(launch.name, launch.stream) for launch in machine.launches] == [
-        (kernels[computes].identifier, 77)
-        for computes in ("forward", "backward", "parameter-gradient:alpha", "second-derivative")
+    assert by_alpha.item() == np.float16(dalpha)
+    assert {launch.stream for launch in machine.launches} == {77}
+    names = [launch.name for launch in machine.launches]
+    summing = kernels["backward-parameters"].identifier
+    assert names == [
+        kernels["forward"].identifier,
+        *(name for name in names if name.startswith(summing)),
+        kernels["second-derivative"].identifier,
     ]
+
+    machine.launches.clear()
+    each = torch.tensor([0.5, 1, 2], dtype=dtype).reshape(3, 1, 1).requires_grad_()
+    y = fn(x, each)
+    assert machine.launches[0].name == f"{kernels['forward'].identifier}_channels"
+    by_x, by_each = torch.autograd.grad(y, (x, each), incoming)
+    assert np.array_equal(array(y), plain["forward"](host, array(each)))
+    dx, dalpha = plain["backward-parameters"](np.ascontiguousarray(gradient_in), host, array(each))
+    assert np.array_equal(array(by_x), dx)
+    assert np.array_equal(array(by_each), dalpha.astype(np.float16))
 
 
 # ---- mistakes
@@ -460,7 +517,22 @@ def test_the_operators_launch_the_exported_module_on_the_current_stream(monkeypa
         (lambda: as_function("elu")(torch.ones(3, dtype=torch.int32)), InvalidRequest, "not torch.int32; convert"),
         (lambda: as_function("elu")(torch.ones(3, dtype=torch.complex64)), InvalidRequest, "not torch.complex64"),
         (lambda: as_function("elu")(torch.ones(3).to_sparse()), InvalidRequest, "takes dense tensors"),
-        (lambda: as_function("prelu")(torch.ones(3), torch.ones(3)), InvalidRequest, r"one number .* \(3,\)"),
+        (
+            lambda: as_function("prelu")(torch.ones(3), torch.ones(2)),
+            InvalidRequest,
+            r"shape \(2,\), .* x of the shape \(3,\)",
+        ),
+        (
+            lambda: as_module("prelu", channels=2)(torch.ones(4, 3)),
+            InvalidRequest,
+            r"2 values, but axis 1 .* \(4, 3\) has 3",
+        ),
+        (
+            lambda: as_module("prelu", channels=2)(torch.ones(2)),
+            InvalidRequest,
+            r"alpha: there is no axis 1 in .* \(2,\)",
+        ),
+        (lambda: as_module("relu", channels=2), InvalidRequest, "relu has no parameter that learns"),
         (lambda: as_function("prelu", alpha="1/2", arguments=["alpha"]), InvalidRequest, "passed at each call"),
         (lambda: as_function("prelu", arguments=["beta"]), InvalidRequest, "has no parameter 'beta' .* alpha"),
         (lambda: as_function("elu", accuracy="sloppy"), InvalidRequest, "'sloppy' is unknown; known: precise, fast"),

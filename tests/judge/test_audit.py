@@ -368,6 +368,49 @@ def test_known_defects_are_expected_while_they_are_there(
     assert told in result.output
 
 
+@pytest.mark.parametrize(
+    ("entry", "words", "code"),
+    [
+        ({"name": "tahn", "activation": "tanh", "kind": "limit"}, [], 1),
+        ({"name": "tanh", "activation": "sigmoid", "kind": "limit"}, ["tanh"], 1),
+        ({"name": "sigmoid", "activation": "sigmoid", "kind": "limit"}, ["tanh"], 0),
+    ],
+)
+def test_an_entry_that_the_audit_should_have_met_and_did_not_ends_with_1_and_its_link(
+    invented: Framework,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entry: dict[str, str],
+    words: list[str],
+    code: int,
+) -> None:
+    (tanh,) = (one for one in invented.entries if one.short == "tanh")
+    (sigmoid,) = (one for one in invented.entries if one.short == "sigmoid")
+    asked = replace(invented, entries=(tanh, sigmoid) if words else (tanh,))
+    monkeypatch.setattr("relusym.audit.framework_named", lambda framework: asked)
+    known, sarif = tmp_path / "known.toml", tmp_path / "a.sarif"
+    known.write_text(KNOWN.format(**entry) + KNOWN.format(**entry).replace("float32", "float64"), encoding="utf-8")
+    options = ["--dtype", "float32", "--quick", "--jobs", "1", "--known", str(known), "--sarif", str(sarif)]
+    result = CliRunner().invoke(app, ["audit", "numpy", *words, *options])
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.output.splitlines() if line.startswith("no kernel that was judged is that of")]
+    assert len(lines) == code
+    assert all(line.endswith("https://example.org/issues/1") for line in lines)
+    alerts = json.loads(sarif.read_text(encoding="utf-8"))["runs"][0]["results"]
+    assert [alert["message"]["text"] for alert in alerts] == lines
+
+
+def test_an_audit_in_which_nothing_was_judged_is_no_success(
+    invented: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relusym.audit.framework_named", lambda framework: invented)
+    words = ["audit", "numpy", "narrow", "--dtype", "float64", "--quick", "--jobs", "1"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3
+    assert "1 not supported" in result.stdout
+    assert "nothing was judged: numpy has none of these kernels (" in result.stderr
+
+
 @pytest.mark.parametrize("words", [["nothing"], ["numpy", "sinh"], ["numpy", "--dtype", "int8"]])
 def test_the_command_refuses_what_nobody_knows(words: list[str]) -> None:
     assert CliRunner().invoke(app, ["audit", *words]).exit_code == 2

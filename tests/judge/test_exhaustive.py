@@ -19,7 +19,8 @@ from relusym.activations import named
 from relusym.errors import Missing
 from relusym.floats import to_bits
 from relusym.judge import Bound, SweepRecord, Trial, exhaust
-from relusym.judge.exhaustive import BINADES, BLOCKS, _Judge, differences, judge_binade, not_comparable
+from relusym.judge.exhaustive import BINADES, BLOCKS, _Judge, _Tally, differences, judge_binade, not_comparable
+from relusym.judge.metrics import error_in_ulps
 from relusym.rounding import reference
 from relusym.segments import BLOCK, inputs_of
 
@@ -231,6 +232,53 @@ def test_counts_agree_with_the_reference_point_by_point(name: str, kernel: Any, 
     assert (outcome.counts.tested, outcome.counts.wrong) == (right + wrong, wrong)
     if (name, binade) == ("silu", 0):
         assert wrong > 1000, "x/2 rounds to even where x/2 + x**2/4 does not"
+
+
+def tanhshrink(x: Array) -> Array:
+    wide = x.astype(np.float64)
+    return (wide - np.tanh(wide)).astype(np.float32)
+
+
+def unchanged(x: Array) -> Array:
+    return x.copy()
+
+
+@pytest.mark.parametrize("binade", [127 + 24, 256 + 127 + 24])
+def test_ties_that_no_precision_tells_are_told_by_the_side_of_the_line(binade: int) -> None:
+    # x - tanh(x) is half way between two floats and a rest of exp(-2^25)
+    even, away = (judge_binade((trial("tanhshrink", Of(kernel)), binade)) for kernel in (tanhshrink, unchanged))
+    assert even.counts.tested == away.counts.tested
+    assert even.counts.undecided == even.counts.balls == away.counts.undecided == away.counts.balls == 0
+    assert (even.counts.wrong, away.counts.wrong) == (even.counts.tested // 2, 0)
+    assert not even.broken
+    assert not away.broken
+
+
+def test_the_first_of_such_ties_stands_where_spacings_change() -> None:
+    judge, found = _Judge(trial("tanhshrink", Of(tanhshrink))), _Tally()
+    judge.block((151 << 23) // BLOCK, found)
+    assert found.counts["undecided"] == found.counts["balls"] == 0
+    assert found.counts["wrong"] == BLOCK // 2
+
+
+def snake_derivative(x: Array) -> Array:
+    return (1 + np.sin(2 * x.astype(np.float64))).astype(np.float32)
+
+
+@pytest.mark.parametrize("binade", [127 + 5, 256 + 127 + 14])
+def test_functions_that_touch_zero_again_and_again_cost_few_balls(binade: int) -> None:
+    subject = trial("snake", Of(snake_derivative), "derivative", limit=8)
+    outcome = judge_binade((subject, binade))
+    assert outcome.counts.tested == BLOCK
+    assert outcome.counts.unjudged == outcome.counts.undecided == 0
+    assert outcome.counts.balls < 32
+    (number,) = _Judge(subject).blocks(binade)
+    x = inputs_of(number * BLOCK, BLOCK)
+    expected = reference(named("snake"), x, order=1)
+    assert outcome.counts.wrong == np.count_nonzero(snake_derivative(x) != expected.value)
+    errors = error_in_ulps(snake_derivative(x), expected.value, expected.offset)
+    assert outcome.max_ulp == pytest.approx(np.max(errors), abs=2.0**-11)
+    assert outcome.counts.over_one == np.count_nonzero(errors > 1)
 
 
 def test_an_interrupted_sweep_continues_to_the_same_record(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,6 @@ class Watched(Executor):
 
 def untimed(record: SweepRecord) -> dict[str, Any]:
     return {key: value for key, value in record.to_json().items() if key not in TIMINGS}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Two worker processes of this machine."""
-    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,25 @@ def test_results_an_ulp_off_are_counted_as_unfaithful() -> None:
         ({"through": "theano"}, InvalidRequest, "numpy, torch, jax"),
         ({"through": "numpy", "computes": "derivative"}, InvalidRequest, "computes='derivative'"),
         ({"max_ulp": 1, "bound": Bound(1)}, InvalidRequest, "not both"),
+        ({"dtype": 3.5}, InvalidRequest, "3.5 is no dtype; give one of float16"),
+        ({"work": 3.5}, InvalidRequest, "3.5 is no dtype"),
+        ({"computes": None}, InvalidRequest, "computes = None; give the name of a quantity"),
+        ({"computes": ["forward"]}, InvalidRequest, "computes = "),
+        ({"extra_points": 3.0}, InvalidRequest, "extra_points = 3.0; give a list of numbers"),
+        ({"extra_points": "12"}, InvalidRequest, "extra_points = '12'"),
+        ({"extra_points": ["a"]}, InvalidRequest, "extra_points = "),
+        ({"points": "9"}, InvalidRequest, "points = '9'; give an integer"),
+        ({"points": 3.5}, InvalidRequest, "points = 3.5"),
+        ({"points": -1}, InvalidRequest, "points = -1"),
+        ({"examples": "a"}, InvalidRequest, "examples = 'a'; give an integer"),
+        ({"examples": None}, InvalidRequest, "examples = None"),
+        ({"seed": True}, InvalidRequest, "seed = True"),
+        ({"max_ulp": "3"}, InvalidRequest, "max_ulp = '3' is no bound"),
+        ({"within": "a"}, InvalidRequest, "within = 'a'"),
+        ({"strict": "yes"}, InvalidRequest, "strict = 'yes'; give True or False"),
+        ({"in_place": 3}, InvalidRequest, "in_place is int"),
+        ({"subgradient": [1]}, InvalidRequest, "subgradient is list"),
+        ({"parameters": {1: 1}}, InvalidRequest, "a mapping from names to values"),
         ({"parameters": {"gamma": 1}}, Exception, "gamma"),
         ({"activation": "reulu"}, Exception, "reulu"),
         ({"computes": "derivative", "subgradient": 7}, InvalidSubgradient, "7"),
@@ -132,6 +151,11 @@ def test_requests_that_make_no_sense_are_refused_by_name(changes: Any, error: An
     asked = {"activation": "relu", "dtype": "float32", **changes}
     with pytest.raises(error, match=words.replace("(", r"\(")):
         check(np.abs, asked.pop("activation"), **asked)
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    few = {"points": np.int64(11_000), "examples": np.int32(2), "seed": np.uint8(3), "extra_points": np.array([3.0])}
+    assert check(lambda x: np.maximum(x, 0), "relu", dtype="float32", **few).passed
 
 
 def test_parameters_outside_their_domain_are_refused() -> None:

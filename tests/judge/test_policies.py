@@ -60,6 +60,20 @@ def test_bits_may_depend_on_the_layout_but_errors_may_not_unless_judged_strictly
     assert kinds(check(wrong_in_the_tail, "silu", dtype="float32", points=POINTS, strict=False)) == {"layout"}
 
 
+def test_the_clarke_interval_is_told_with_the_derivative_of_a_pair_and_not_with_the_function() -> None:
+    def pair(x: Any) -> Any:
+        return np.where(x == 0, x.dtype.type(1), np.maximum(x, 0)), np.where(
+            x == 0, x.dtype.type(1), np.heaviside(x, 0)
+        )
+
+    report = check(pair, "relu", dtype="float32", computes="forward-derivative", points=POINTS, strict=False)
+    of_f, of_slope = (finding.message for finding in report.findings if finding.kind == "kink")
+    assert of_f.startswith("result 1 of 2: ")
+    assert "Clarke" not in of_f
+    assert of_slope.startswith("result 2 of 2: ")
+    assert "inside the Clarke interval [0, 1]" in of_slope
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_any_takes_every_value_of_the_clarke_interval(value: float) -> None:
     def kernel(x: Any) -> Any:

@@ -113,7 +113,7 @@ def test_long_constants_are_named_once() -> None:
 
 def test_what_cannot_be_a_layer_is_refused(layer: AffineLayer) -> None:
     a, b = sympy.symbols("a b", real=True)
-    with pytest.raises(InvalidRequest, match="one input"):
+    with pytest.raises(InvalidRequest, match=r"2 inputs \(a, b\).*affine_several"):
         affine(Activation("product", a * b, inputs=(a, b)))
     with pytest.raises(InvalidSubgradient, match="outside the Clarke interval"):
         affine(relu, subgradient=2)

@@ -1,16 +1,19 @@
 """Polynomials over runs of inputs: their certified radius holds, and ties are told from near ties."""
 
+import flint
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relusym import parse
-from relusym.activation import Activation
+from relusym.activation import Activation, parameter_values
 from relusym.activations import NAMES, named
-from relusym.floats import from_bits
+from relusym.floats import from_bits, ulp
 from relusym.rounding import reference
-from relusym.segments import BLOCK, FORM, Segment, evaluate, float_of, inputs_of, segments_of, tail
+from relusym.saturation import beside
+from relusym.segments import BLOCK, FORM, SHARP, Segment, evaluate, finely, float_of, inputs_of, segments_of, tail
+from relusym.series import definition_of, flint_settings
 
 FINITE = st.integers(0, 2**32 - 1).filter(lambda pattern: pattern >> 23 & 255 != 255)
 NEAR_ONE = st.integers(100 << 23, (140 << 23) - 1).flatmap(lambda bits: st.sampled_from([bits, bits | 1 << 31]))
@@ -104,3 +107,62 @@ def test_far_out_one_polynomial_serves_a_block(name: str) -> None:
     for number in (2.0**90, -(2.0**90)):
         block = segments_of(named(name), 0).block(int(np.float32(number).view(np.uint32)) // BLOCK)
         assert len(block.segments) == 1
+
+
+@pytest.mark.parametrize(("name", "at"), [("gelu", -0.7518), ("mish", -1.1925), ("snake", 2.356), ("snake", 5000.0)])
+def test_next_to_a_root_two_floats_keep_the_digits(name: str, at: float) -> None:
+    segment = segment_at(named(name), 1, int(np.float32(at).view(np.uint32)))
+    assert segment is not None
+    rough = evaluate([segment]).reshape(-1)
+    blurred = np.flatnonzero(segment.radius > SHARP * ulp(rough.astype(np.float32)))
+    blurred = blurred[:: blurred.size // 40 + 1]
+    fine, radius = finely([segment], blurred)
+    x = inputs_of(segment.start, segment.size)[blurred].astype(np.float64)
+    found = reference(named(name), x, order=1)
+    assert not found.undecided.size
+    assert np.all(np.abs(fine - found.value) <= radius + np.spacing(np.abs(found.value)) / 2)
+    assert np.all(radius < segment.radius / 100)
+
+
+SATURATED = [
+    ("tanhshrink", 20.0, 21.0, 1, -1, 1),
+    ("tanhshrink", -21.0, -20.0, 1, 1, -1),
+    ("tanhshrink", 2.0**24, 2.0**25, 1, -1, 1),
+    ("tanh", 20.0, 21.0, 0, 1, -1),
+    ("tanh", -21.0, -20.0, 0, -1, 1),
+    ("silu", 30.0, 31.0, 1, 0, -1),
+    ("gelu", 9.0, 10.0, 1, 0, -1),
+    ("sigmoid", 30.0, 40.0, 0, 1, -1),
+    ("mish", 20.0, 21.0, 1, 0, -1),
+    ("elu", -31.0, -30.0, 0, -1, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "low", "high", "slope", "offset", "sign"), SATURATED)
+def test_what_saturates_is_a_line_and_a_rest_of_known_sign(
+    name: str, low: float, high: float, slope: int, offset: int, sign: int
+) -> None:
+    definition = definition_of(named(name), tuple(parameter_values(named(name), None).items()), None, 0)
+    found = beside(definition, low, high)
+    assert found is not None
+    assert (found.slope, found.offset, found.sign) == (slope, offset, sign)
+    if high > 100:
+        return  # as far beside the line as no balls can tell
+    with flint_settings():
+        flint.ctx.prec, flint.ctx.cap = 512, 1
+        for at in (low, (low + high) / 2, high):
+            x = flint.arb(at)
+            rest = definition.balls(512, 1)(flint.arb_series([x]))[0] - (slope * x + offset)
+            assert rest * sign > 0
+            assert abs(rest) <= found.largest
+    assert found.largest < 1e-6
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("tanhshrink", -1.0, 1.0), ("snake", 3.0, 4.0), ("relu", -1.0, 1.0)])
+def test_where_the_sign_of_the_rest_is_open_nothing_is_said(name: str, low: float, high: float) -> None:
+    definition = definition_of(named(name), tuple(parameter_values(named(name), None).items()), None, 0)
+    assert beside(definition, low, high) is None
+
+
+def test_of_a_derivative_no_line_is_known() -> None:
+    assert beside(definition_of(named("tanhshrink"), (), None, 1), 20.0, 21.0) is None

@@ -38,4 +38,5 @@ class Core:
         result: Operand = value
         for coefficient in rest:
             result = b("add", b("mul", result, variable), coefficient)
+        b.approximate(result, self.relative_error)
         return result

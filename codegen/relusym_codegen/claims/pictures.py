@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from relusym.errors import Missing
+from relusym.drawing import figures
 from relusym_codegen.claims.statements import Curves
 
 # Okabe and Ito's palette, and dashes, so that lines are told apart without colours
 _LINES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"))
-_SETTINGS = {
-    "svg.hashsalt": "relusym",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-}
-
-
-def drawing() -> tuple[Any, Any]:
-    """Matplotlib and its `Figure`; `Missing` where it is not installed."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise Missing("pictures of claims need matplotlib; install it with: pip install 'relusym[plot]'") from None
-    return mpl, Figure
+NEEDED_BY = "pictures of claims need"
 
 
 def draw(curves: Curves, path: Path) -> None:
     """The bands on a logarithmic scale, median and extremes over the seeds; `Missing` without matplotlib."""
-    mpl, figures = drawing()
-    with mpl.rc_context():
-        mpl.rcdefaults()  # the same picture whatever the user's matplotlibrc says
-        mpl.rcParams.update(_SETTINGS)
-        figure = figures(figsize=(6.4, 4.0), layout="constrained")
+    with figures(NEEDED_BY) as new_figure:
+        figure = new_figure(figsize=(6.4, 4.0), layout="constrained")
         panel = figure.subplots()
         for band, (colour, dashes) in zip(curves.bands, _LINES, strict=False):
             panel.fill_between(curves.places, band.low, band.high, color=colour, alpha=0.18, linewidth=0)

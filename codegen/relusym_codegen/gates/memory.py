@@ -12,6 +12,7 @@ Not shown: what only threads that run at the same time can do. Each element goes
 from __future__ import annotations
 
 import os
+import math
 import re
 import subprocess
 import tempfile
@@ -112,6 +113,9 @@ def cases(kernel: Kernel, lengths: Sequence[int], wide: int) -> Iterator[Case]:
     """What the exported module launches on arrays of these lengths and of some around a tile, in several layouts."""
     module: dict[str, Any] = {"__name__": kernel.identifier}
     exec(compile(kernel.source, f"<{kernel.identifier}>", "exec"), module)
+    if kernel.signature.reduced:
+        yield from _summing(kernel, module, wide)
+        return
     channelwise, item = set(module["CHANNELWISE"]), module["_ITEM"]
     tile = _tile(module, wide)
     if channelwise:
@@ -139,6 +143,67 @@ def cases(kernel: Kernel, lengths: Sequence[int], wide: int) -> Iterator[Case]:
         yield from _on_grids(kernel, module, f"{n} elements, in place", arrays, n, channels, wide)
         if not channelwise and n:
             yield from _strided(kernel, module, n, item)
+    if "channel_launch" in module:
+        yield from _beside(kernel, module, wide)
+
+
+GRIDS = ((1, 1, 1), (3, 5, 7), (2, 3, 256), (1, 1, 33), (1, 8, 512), (1, 1, 4099), (67, 3, 1), (33, 8, 2), (1, 17, 1))
+"""(outer, channels, inner) of elements with parameters for each channel: about a pass, a chunk and a pack."""
+
+
+def _beside(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case]:
+    """Parameters with one value for each channel, beside elements at any alignment."""
+    item, work = module["_ITEM"], module["_WORK"]
+    for sizes in (*GRIDS, (0, 3, 1)):
+        n = math.prod(sizes)
+        given = {name: n * item for name in (*module["ARRAYS"], *module["RESULTS"])}
+        for layout, off in (("aligned", ()), ("one array off", tuple(given)[-1:])):
+            arrays = [
+                Array(name, count, item if name in off else 0, WRITTEN if name in module["RESULTS"] else READ)
+                for name, count in given.items()
+            ]
+            arrays += [Array(name, sizes[1] * work, 0, READ) for name in module["ARGUMENTS"]]
+            place = {array.name: (k + 1) * _BASE + array.misalignment for k, array in enumerate(arrays)}
+            parts = [[place[name] for name in module[kind]] for kind in ("ARRAYS", "RESULTS", "ARGUMENTS")]
+            launch = module["channel_launch"](parts[0], parts[1], sizes, parts[2], wide=wide)
+            if launch is not None:
+                yield Case(kernel, f"{sizes} elements, {layout}", tuple(arrays), (launch,))
+
+
+def _summing(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case]:
+    """Gradients of parameters: one value for each channel, and one for all of them, also in place and on other grids."""
+    item, work, names = module["_ITEM"], module["_WORK"], module["ARGUMENTS"]
+    first, *sums = module["RESULTS"]
+    for sizes in (*GRIDS, (0, 3, 1), (3, 5, 0)):
+        n = math.prod(sizes)
+        for varies in ((True,) * len(names), (False,) * len(names)):
+            counts = dict(zip(sums, (sizes[1] if one else 1 for one in varies), strict=True))
+            for layout in ("aligned", "one array off", "in place"):
+                roles = {name: READ for name in module["ARRAYS"]} | {first: WRITTEN}
+                if layout == "in place":
+                    roles = {**roles, module["ARRAYS"][0]: UPDATED}
+                    del roles[first]
+                off = tuple(roles)[-1] if layout == "one array off" else ""
+                arrays = [Array(name, n * item, item if name == off else 0, role) for name, role in roles.items()]
+                arrays += [Array(name, sizes[1] * work, 0, READ) for name in names]
+                arrays += [Array(name, count * work, 0, WRITTEN) for name, count in counts.items()]
+                place = {array.name: (k + 1) * _BASE + array.misalignment for k, array in enumerate(arrays)}
+                scratch = int(module["workspace"](sizes, varies))
+                launches = module["launches"](
+                    [place[name] for name in module["ARRAYS"]],
+                    [place.get(name, place[module["ARRAYS"][0]]) for name in module["RESULTS"]],
+                    sizes,
+                    [place[name] for name in names],
+                    varies=varies,
+                    wide=wide,
+                    scratch=(len(arrays) + 1) * _BASE,
+                )
+                given = (*arrays, *([Array("scratch memory", scratch, 0, SCRATCH)] if scratch else []))
+                most = max((blocks for _, blocks, _ in launches), default=1)
+                for change, grid in (("", None), (", one block", 1), (", blocks to spare", most + 2)):
+                    if grid != most:
+                        says = f"{sizes} elements, {layout}{change}"
+                        yield Case(kernel, says, given, tuple((e, grid or b, operands) for e, b, operands in launches))
 
 
 def _tile(module: dict[str, Any], wide: int) -> int:

@@ -12,8 +12,8 @@ from relusym_codegen.targets import cuda
 BUDGET = 62 / 8
 """Instructions of an H200 for each byte that it moves: 62 for a float32 read and written, 31 for 16 bits."""
 
-SCALAR = ("any", "strided", "fold")
-"""What the names of entry functions end in that serve other layouts, one element at a time."""
+SCALAR = ("any", "strided", "fold", "channels", "channels_any")
+"""What the names of entry functions end in that take one element at a time: of other layouts, or with its channel."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def subjects_of(kernel: Kernel) -> list[Subject]:
     whole = [
         name
         for name in (*signature.arrays, *signature.results)
-        if name not in (signature.channelwise, signature.summed)
+        if name not in (signature.channelwise, signature.summed, *signature.reduced)
     ]
     return [
         Subject(

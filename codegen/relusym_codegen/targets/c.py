@@ -15,10 +15,11 @@ import numpy as np
 from relusym.errors import InvalidRequest
 from relusym.floats import FORMATS, Format, format_of
 from relusym_codegen import compilers
+from relusym_codegen.broadcasting import folded, grid_of, refuse_misfit, values_of
 from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import OPERATIONS, Let, Program, renamed
-from relusym_codegen.target import C_OPERATORS, Header, Target, goal_on_cpu, wrapping
+from relusym_codegen.target import C_OPERATORS, Header, Target, goal_on_cpu, sum_format, wrapping
 from relusym_codegen.templates import template
 
 _LIBRARY = {
@@ -67,6 +68,8 @@ THREADS_ABOVE = 65536
 _TAKEN = {
     *(name + suffix for name in (*_LIBRARY.values(), "pow", "fma") for suffix in ("", "f")),
     *("NAN", "INFINITY", "inline", "restrict", "parts", "part", "linux", "unix"),
+    *("outer", "channels", "inner", "workspace", "along", "pieces", "columns", "blocks", "count", "jobs", "job"),
+    *("at", "rows", "width", "channel", "within", "skipped", "pitch", "together", "row", "place", "taken"),
 }
 """Names that the text needs for something else."""
 
@@ -136,7 +139,7 @@ def _render(header: Header, program: Program) -> str:
         threshold=f"{THREADS_ABOVE:,}",
         threshold_literal=THREADS_ABOVE,
         promise=_promise(header),
-        helpers=_helpers(header.dtype, work, lines, arguments),
+        helpers=_helpers(header, work, lines, arguments),
         narrowed=narrowed,
         taken=listed,
         part_arrays=[(stored, [*arrays, *outputs]), *([(scalar, arguments)] if arguments else [])],
@@ -159,7 +162,50 @@ def _render(header: Header, program: Program) -> str:
             [f"{name} + first" for name in arrays], arguments, [f"{name} + first" for name in outputs]
         ),
         packed_operands=joined([f"{name}_part" for name in (*arrays, *arguments, *outputs)]),
+        **(_sums(header, work, arguments) if header.signature.reduced else {}),
     )
+
+
+LANES = 256
+"""Sums that are added to side by side, and rows that one sum takes before sums are added themselves."""
+
+PIECE = 16384
+"""Elements of a long run that are summed in one go."""
+
+
+def _sums(header: Header, work: Format, arguments: Sequence[str]) -> dict[str, Any]:
+    """What the template of summed gradients takes beside that of elements."""
+    scalar, stored = _TYPES[work.name], _STORED[header.dtype.name]
+    arrays, reduced, sums = header.signature.arrays, header.signature.reduced, _STORED[sum_format(header.dtype).name]
+    passed = [f"const {scalar} *{name}" for name in arguments]
+    lanes, piece = (f"{header.identifier}_{word}".upper() for word in ("lanes", "piece"))
+    given = [*(f"const {stored} *{name}" for name in arrays), *passed, f"{stored} *dx"]
+    return {
+        "name": header.identifier,
+        "reduced": reduced,
+        "arguments": arguments,
+        "manner": _manner(header.dtype),
+        "sum_type": sums,
+        "lanes": lanes,
+        "lane_count": LANES,
+        "piece": piece,
+        "piece_count": PIECE,
+        "row_parameters": ", ".join([*given, *(f"double *{name}_sums" for name in reduced), "size_t n"]),
+        "row_operands": ", ".join(
+            [
+                *(f"{name} + place" for name in arrays),
+                *(f"{name}_here" for name in arguments),
+                "dx + place",
+                *(f"{name}_here" for name in reduced),
+            ]
+        ),
+        "declared": ", ".join([*given, *(f"{sums} *{name}" for name in reduced)]),
+    }
+
+
+def _manner(form: Format) -> str:
+    """How terms are added: in double, and where results are doubles themselves with what each addition misses."""
+    return "exactly" if form.name == "float64" else "plainly"
 
 
 def _promise(header: Header) -> str:
@@ -168,16 +214,61 @@ def _promise(header: Header) -> str:
     return f"{header.outputs[0]} = {header.signature.says}"
 
 
-def _helpers(form: Format, work: Format, lines: Sequence[str], arguments: Sequence[str]) -> list[tuple[str, str]]:
+def _helpers(header: Header, work: Format, lines: Sequence[str], arguments: Sequence[str]) -> list[tuple[str, str]]:
     """(name, text) of the functions that the text calls."""
-    code = "\n".join(lines)
+    code, form = "\n".join(lines), header.dtype
     widths = {bits for bits in (32, 64) if f"bits{bits}(" in code} | ({work.bits} if form.bits == 16 else set())
     found = [(f"bits{bits}", _bits(bits)) for bits in sorted(widths)]
     if form.bits == 16:
         found += [(f"{form.name}_{work.name}", _conversions(form, work))]
+    if header.signature.reduced:
+        return [*found, (f"add_{_manner(form)}", _adding(_manner(form))), ("total", _TOTAL)]
     kinds = {_STORED[form.name], *([_TYPES[work.name]] if arguments else [])}
     found += [(f"take_{kind}", _take(kind)) for kind in sorted(kinds)]
     return [*found, (f"put_{_STORED[form.name]}", _put(_STORED[form.name]))]
+
+
+_ADDITIONS = {
+    "plainly": """\
+    (void)missed;
+    *sum += term;""",
+    "exactly": """\
+    // the sum of two doubles and what its rounding missed are two doubles
+    const double total = *sum + term, back = total - *sum;
+    *missed += (*sum - (total - back)) + (term - back);
+    *sum = total;""",
+}
+
+
+def _adding(manner: str) -> str:
+    return f"""\
+static inline void relusym_add_{manner}(double *sum, double *missed, const double term)
+{{
+{_ADDITIONS[manner]}
+}}
+
+// All rows to the first one: the second half is added to the first until one is left.
+static void relusym_fold_{manner}(double *sums, double *missed, size_t rows, size_t width)
+{{
+    while (rows > 1) {{
+        const size_t half = rows - rows / 2, n = (rows - half) * width;
+        RELUSYM_VECTORIZE
+        for (size_t k = 0; k < n; ++k) {{
+            relusym_add_{manner}(sums + k, missed + k, sums[half * width + k]);
+            missed[k] += missed[half * width + k];
+        }}
+        rows = half;
+    }}
+}}"""
+
+
+_TOTAL = """\
+// A sum with what it missed, unless that is no number because the sum is infinite.
+static inline double relusym_total(double sum, double missed)
+{
+    const double total = sum + missed;
+    return total - total == 0.0 ? total : sum;
+}"""
 
 
 def _bits(bits: int) -> str:
@@ -335,6 +426,69 @@ _NUMBERS = (float, int)
 
 def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     """The compiled kernel as a function of NumPy arrays, called as the NumPy kernels are."""
+    return _summing(library, kernel) if kernel.signature.reduced else _of_elements(library, kernel)
+
+
+def _summing(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
+    """A kernel that sums the gradients of parameters: arrays that do not lie side by side are copied."""
+    form = format_of(kernel.dtype)
+    dtype, sums, work = form.dtype, sum_format(form).dtype, kernel.work_format.dtype
+    names, reduced = kernel.arguments, kernel.signature.reduced
+    inputs = (*kernel.signature.arrays, *names)
+    run, room = library[kernel.identifier], library[f"{kernel.identifier}_workspace"]
+    run.restype, room.restype = None, ctypes.c_size_t
+    run.argtypes = [*(ctypes.c_void_p,) * (3 + 2 * len(names)), *(ctypes.c_size_t,) * 3, ctypes.c_void_p]
+    room.argtypes = [ctypes.c_size_t] * 3
+    signature = _signature(inputs)
+
+    def call(*operands: Any, out: Any = None, **named: Any) -> Any:
+        given = signature.bind(*operands, **{"out": out, **named} if out is not None else named).arguments
+        grad, x = (_checked(given[name], name, dtype) for name in ("grad", "x"))
+        parameters = {name: np.asarray(given[name], work) for name in names}
+        shape = np.broadcast_shapes(grad.shape, x.shape)
+        for name, own in parameters.items():
+            refuse_misfit(name, own.shape, shape)
+        shapes = [own.shape for own in parameters.values()]
+        grid = grid_of(shape, shapes)
+        dx, *gradients = tuple(given.get("out") or (np.empty(shape, dtype), *(np.empty(own, sums) for own in shapes)))
+        if len(gradients) != len(reduced):
+            raise ValueError(f"{kernel.identifier} fills dx, {', '.join(reduced)}, but out has {1 + len(gradients)}")
+        _checked_out(dx, shape, dtype)
+        for gradient, wanted in zip(gradients, shapes, strict=True):
+            _checked_out(gradient, wanted, sums)
+        laid = [np.broadcast_to(array, shape).transpose(grid.order) for array in (grad, x)]
+        arrays = [np.require(array, dtype.newbyteorder("="), ["C", "A"]) for array in laid]
+        filled = dx if grid.in_order and dx.flags.carray else np.empty([shape[axis] for axis in grid.order], dtype)
+        if any(np.may_share_memory(array, filled) for array in arrays):
+            arrays = [array.copy() for array in arrays]
+        values = values_of(parameters, grid)
+        workspace = np.empty(room(*grid.sizes))
+        found = [np.empty(grid.sizes[1], sums) for _ in reduced]
+        places = [array.ctypes.data for array in (*arrays, *values, filled, *found)]
+        run(*places, *grid.sizes, workspace.ctypes.data)
+        if filled is not dx:
+            dx[...] = filled.transpose(np.argsort(grid.order))
+        partial = workspace.reshape(len(reduced), 2, -1)[:, :, : grid.sizes[1]]
+        for gradient, result, (total, missed) in zip(gradients, found, partial, strict=True):
+            if gradient.size == result.size:
+                gradient[...] = result.reshape(gradient.shape)
+            else:  # parameters of several shapes, of which this one has fewer values than there are channels
+                gradient[...] = folded(total, missed, grid, gradient.shape)
+        return (dx, *gradients)
+
+    call.__name__ = call.__qualname__ = kernel.computes.partition(":")[0].replace("-", "_")
+    call.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect` looks for; mypy does not
+    return call
+
+
+def _signature(inputs: Sequence[str]) -> inspect.Signature:
+    """That of a call: the arrays and parameters in order, then `out`."""
+    positional = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in inputs]
+    out = inspect.Parameter("out", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+    return inspect.Signature([*positional, out])
+
+
+def _of_elements(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     dtype, work = format_of(kernel.dtype).dtype, kernel.work_format.dtype
     arrays, results = kernel.signature.arrays, len(kernel.signature.results)
     inputs = (*arrays, *kernel.arguments)
@@ -345,10 +499,7 @@ def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     contiguous.restype = strided.restype = None
     contiguous.argtypes = [*(pointer,) * count, *(scalar,) * extra, *(pointer,) * results, size]
     strided.argtypes = [*(pointer, ctypes.c_ssize_t) * (len(inputs) + results), size]
-    positional = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in inputs]
-    signature = inspect.Signature(
-        [*positional, inspect.Parameter("out", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)]
-    )
+    signature = _signature(inputs)
     ndarray, empty = np.ndarray, np.empty
 
     def call(*operands: Any, out: Any = None, **named: Any) -> Any:
@@ -376,8 +527,10 @@ def _bound(library: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     def _in_blocks(operands: tuple[Any, ...], outs: tuple[Any, ...] | None) -> tuple[Any, ...]:
         """Any layout: NumPy walks the arrays, and copies what overlaps, is unaligned or of foreign byte order."""
         checked = [_checked(array, name, dtype) for array, name in zip(operands, arrays, strict=False)]
-        checked += [np.asarray(value, work) for value in operands[count:]]
         shape = np.broadcast_shapes(*(array.shape for array in checked))
+        checked += [np.asarray(value, work) for value in operands[count:]]
+        for name, array in zip(kernel.arguments, checked[count:], strict=True):
+            refuse_misfit(name, array.shape, shape)
         if outs is None:
             outs = tuple(empty(shape, dtype) for _ in range(results))
         for array in outs:

@@ -25,7 +25,7 @@ from relusym_codegen.emit import Names, emit
 from relusym_codegen.kernel import Kernel, device_text
 from relusym_codegen.program import OPERATIONS, Let, Program, renamed
 from relusym_codegen.signatures import Signature
-from relusym_codegen.target import C_OPERATORS, Header, Target, goal_of, wrapping
+from relusym_codegen.target import C_OPERATORS, Header, Target, goal_of, sum_format, wrapping
 from relusym_codegen.templates import template
 
 _LIBRARY = ("sinh", "cosh", "atan")
@@ -88,7 +88,17 @@ THREADS = 256
 """Of a block."""
 
 CHUNK = 32
-"""Rows that a thread adds up before a bias gradient's sums are added themselves."""
+"""Elements that a thread adds up before sums are added themselves."""
+
+_BESIDE_SIZES = (
+    "const unsigned long long inner",
+    "const unsigned int channels",
+    "const unsigned long long inner_magic",
+    "const unsigned int inner_shift",
+    "const unsigned long long magic",
+    "const unsigned int shift",
+)
+"""What says where a channel is: outer x channels x inner elements, and reciprocals."""
 
 
 def _render(header: Header, program: Program) -> str:
@@ -115,14 +125,19 @@ def _render(header: Header, program: Program) -> str:
     )
     arrays = signature.arrays
     # a sum over rows is no result of an element
-    computed = tuple(result for result in signature.results if result != signature.summed)
-    lines += [f"*{result} = {value};" for result, value in zip(computed, outputs, strict=True)]
+    reduced = signature.reduced
+    computed = tuple(result for result in signature.results if result not in (signature.summed, *reduced))
+    lines += [f"*{result} = {value};" for result, value in zip((*computed, *reduced), outputs, strict=True)]
     passed = [f"const {scalar} {argument}" for argument in arguments]
+    beside = bool(arguments) and not signature.channelwise and not reduced
     sizes = ["const unsigned long long n"]
     extra: list[str] = []
     if signature.summed:
         sizes = [f"{scalar}* partial", "const unsigned long long rows", "const unsigned int channels"]
         extra = ["const unsigned long long magic", "const unsigned int shift"]
+    elif reduced:
+        sizes += [f"const unsigned long long {what}" for what in ("span", "pitch", "jobs", "width_magic")]
+        sizes += ["const unsigned int width_shift", *_BESIDE_SIZES]
     elif signature.channelwise:
         extra = [
             "const unsigned int channels",
@@ -134,8 +149,9 @@ def _render(header: Header, program: Program) -> str:
     def parameters(qualifier: str) -> str:
         return joined(
             [f"const {stored}*{qualifier} {array}" for array in arrays],
-            passed,
+            [one.replace(f"{scalar} ", f"{scalar}*{qualifier} ") for one in passed] if reduced else passed,
             [f"{stored}*{qualifier} {result}" for result in computed],
+            [f"{scalar}*{qualifier} {result}" for result in reduced],
             [size.replace("*", f"*{qualifier}") for size in sizes],
             extra,
             deeper=4,
@@ -157,6 +173,12 @@ def _render(header: Header, program: Program) -> str:
         result = f"{computed[0]}_place + {first}ull * width" if first else f"{computed[0]}_place"
         return joined(places, [f"{signature.channelwise}_pack"], arguments, [result, "width", left])
 
+    def two_terms(first: int) -> str:
+        sums = [f"{result}_{'other' if first else 'one'}" for result in reduced]
+        places = [f"{name}_place + {first}ull * width" if first else f"{name}_place" for name in (*arrays, "dx")]
+        passed_on = [f"{argument}here" for argument in arguments]
+        return joined(places[:-1], passed_on, [places[-1], "width", "second" if first else "first"], sums)
+
     swept = [array for array in arrays if array != signature.channelwise]
     lanes = 16 * 8 // header.dtype.bits
     text = template("cuda.jinja").render(
@@ -177,7 +199,7 @@ def _render(header: Header, program: Program) -> str:
         lines=lines,
         lanes=lanes,
         # twice as many registers: only where there are some to spare
-        widest=16 if signature.summed or header.dtype.bits == 64 else 32,
+        widest=16 if signature.summed or reduced or header.dtype.bits == 64 else 32,
         places=lanes.bit_length() - 1,
         threads=THREADS,
         # by itself the assembler stops at 64 registers, and spills float64 programs that need a few more
@@ -186,7 +208,13 @@ def _render(header: Header, program: Program) -> str:
         chunk=CHUNK,
         chunk_places=CHUNK.bit_length() - 1,
         promise=signature.says,
-        suffixes=["_inplace", "_any", "_fold" if signature.summed else "_strided"],
+        suffixes=[
+            *("_inplace", "_any", "_fold" if signature.summed or reduced else "_strided"),
+            *(("_channels", "_channels_any") if beside else ()),
+        ],
+        beside=beside,
+        reduced=reduced,
+        arguments=arguments,
         tuples={
             "arrays": repr(arrays),
             "arguments": repr(header.arguments),
@@ -195,18 +223,20 @@ def _render(header: Header, program: Program) -> str:
         },
         source_of={array: element_of(array) for array in arrays},
         element_parameters=joined(
-            [f"const {scalar} {array}" for array in arrays], passed, [f"{scalar}* {result}" for result in computed]
+            [f"const {scalar} {array}" for array in arrays],
+            passed,
+            [f"{scalar}* {result}" for result in (*computed, *reduced)],
         ),
         apply_parameters=joined(
             [f"const {stored} {array}" for array in arrays],
             passed,
             [f"{stored}* {result}" for result in computed],
-            [f"{scalar}* term"] if signature.summed else [],
+            [f"{scalar}* term"] if signature.summed else [f"{scalar}* {result}_term" for result in reduced],
         ),
         element_operands=joined(
             [f"{name}_widen({array})" if half else array for array in arrays],
             arguments,
-            [f"&{result}_work" for result in computed],
+            [f"&{result}_work" for result in (*computed, *reduced)],
         ),
         pack_parameters=joined(
             [f"const Pack& {array}_pack" for array in arrays], passed, [f"Pack* {result}" for result in computed]
@@ -249,8 +279,41 @@ def _render(header: Header, program: Program) -> str:
             arrays,
             arguments,
             computed,
+            reduced,
             [size.split()[-1] for size in (*sizes, *extra)],
         ),
+        beside_parameters=joined(
+            [f"const {stored}* {array}" for array in arrays],
+            [f"const {scalar}* {argument}" for argument in arguments],
+            [f"{stored}* {result}" for result in computed],
+            ["const unsigned long long n", *_BESIDE_SIZES],
+            deeper=4,
+        ),
+        beside_names=joined(arrays, arguments, computed, ["n"], [size.split()[-1] for size in _BESIDE_SIZES]),
+        beside_operands=joined(
+            [f"{array}_pack.lane[k]" for array in arrays],
+            [f"{argument}[channel]" for argument in arguments],
+            [f"&{result}_pack.lane[k]" for result in computed],
+        ),
+        beside_last=joined(
+            [f"{array}[last]" for array in arrays],
+            [f"{argument}[channel]" for argument in arguments],
+            [f"&{result}[last]" for result in computed],
+        ),
+        two_terms_parameters=joined(
+            [f"const Pack* {array}" for array in arrays],
+            [f"const {scalar} (&{argument}here)[Pack::lanes]" for argument in arguments],
+            ["Pack* dx", "const unsigned long long width", "const unsigned int left"],
+            [f"{scalar} (&{result}_sum)[Pack::lanes]" for result in reduced],
+            deeper=4,
+        ),
+        two_terms_operands=joined(
+            [f"{array}_pack[u].lane[k]" for array in arrays],
+            [f"{argument}here[k]" for argument in arguments],
+            ["&dx_pack.lane[k]", *(f"&{result}_term" for result in reduced)],
+        ),
+        first_terms=two_terms(0),
+        second_terms=two_terms(2),
         strided_parameters=joined(
             [f"const {stored}* {array}" for array in arrays],
             passed,
@@ -394,6 +457,8 @@ def run_on_cpu(loaded: ctypes.CDLL, name: str, blocks: int, operands: Sequence[A
 def _bound(loaded: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
     """The kernel as a function of NumPy arrays: what the exported module would launch, run on the CPU."""
     form, module, signature = format_of(kernel.dtype), _module(kernel), kernel.signature
+    if signature.reduced:
+        return _summing(loaded, module, kernel)
     parameters = inspect.signature(module[_entry(kernel)])
 
     def call(*operands: Any, **named: Any) -> Any:
@@ -423,11 +488,82 @@ def _bound(loaded: ctypes.CDLL, kernel: Kernel) -> Callable[..., Any]:
                 raise ValueError(
                     f"{name} has shape {array.shape}; beside {signature.point} it should be {shapes[name]}"
                 )
-        _run(loaded, module, shape, list(arrays.values()), list(results.values()), arguments, signature)
+        if any(np.ndim(argument) for argument in arguments):
+            if signature.channelwise:
+                raise ValueError(f"{kernel.identifier} takes one number for each of {', '.join(kernel.arguments)}")
+            given_values = [(name, np.asarray(given[name], module["_SCALAR"])) for name in kernel.arguments]
+            _run_beside(loaded, module, shape, list(arrays.values()), list(results.values()), given_values)
+        else:
+            _run(loaded, module, shape, list(arrays.values()), list(results.values()), arguments, signature)
         finished = tuple(array[()] if out is None else array for array in results.values())
         return finished if len(finished) > 1 else finished[0]
 
     return call
+
+
+def _summing(loaded: ctypes.CDLL, module: dict[str, Any], kernel: Kernel) -> Callable[..., Any]:
+    """A kernel that sums the gradients of parameters, as a function of NumPy arrays."""
+    form, signature, scalar = format_of(kernel.dtype), kernel.signature, module["_SCALAR"]
+    sums = sum_format(form)
+    parameters = inspect.signature(module[_entry(kernel)])
+
+    def call(*operands: Any, **named: Any) -> Any:
+        given = parameters.bind(*operands, **named).arguments
+        arrays = [np.asarray(given[name]) for name in signature.arrays]
+        for name, array in zip(signature.arrays, arrays, strict=True):
+            if array.dtype != form.dtype:
+                raise TypeError(f"{name} is {array.dtype}; this kernel is for {form.name}")
+            if array.shape != arrays[-1].shape:
+                raise ValueError(f"{name} has shape {array.shape}; beside x it should be {arrays[-1].shape}")
+        shape = arrays[-1].shape
+        values = [(name, np.asarray(given[name], scalar)) for name in kernel.arguments]
+        sizes, vectors, varies = module["_values"](np, values, shape)
+        shapes = [shape, *(value.shape for _, value in values)]
+        formats = [form, *(sums for _ in values)]
+        outs = given.get("out") or [None] * len(shapes)
+        if len(outs) != len(shapes):
+            raise ValueError(f"{kernel.identifier} fills {', '.join(signature.results)}, but out has {len(outs)}")
+        results = [
+            np.empty(size, kind.dtype) if out is None else _to_be_filled(out, name, kind)
+            for name, out, size, kind in zip(signature.results, outs, shapes, formats, strict=True)
+        ]
+        for name, array, size in zip(signature.results, results, shapes, strict=True):
+            if array.shape != size:
+                raise ValueError(f"out ({name}) has shape {array.shape}; it should be {size}")
+        packed = [np.require(array, requirements=["C", "A"]) for array in arrays]
+        filled = [array if array.flags.carray else np.empty(array.shape, array.dtype) for array in results]
+        scratch = np.empty(module["workspace"](sizes, varies) + 16, np.uint8)
+        places = [[array.ctypes.data for array in some] for some in (packed, filled, vectors)]
+        room = -(-scratch.ctypes.data // 16) * 16
+        for step in module["launches"](places[0], places[1], sizes, places[2], varies=varies, scratch=room):
+            run_on_cpu(loaded, *step)
+        for array, result in zip(results, filled, strict=True):
+            if array is not result:
+                array[...] = result
+        return tuple(results)
+
+    return call
+
+
+def _run_beside(
+    loaded: ctypes.CDLL,
+    module: dict[str, Any],
+    shape: tuple[int, ...],
+    arrays: list[Any],
+    results: list[Any],
+    values: list[tuple[str, Any]],
+) -> None:
+    """One call with a value of some parameter for each channel; arrays that do not lie side by side are copied."""
+    sizes, vectors, _ = module["_values"](np, values, shape)
+    packed = [np.require(array, requirements=["C", "A"]) for array in arrays]
+    filled = [array if array.flags.carray else np.empty(shape, array.dtype) for array in results]
+    places = [[array.ctypes.data for array in some] for some in (packed, filled, vectors)]
+    step = module["channel_launch"](places[0], places[1], sizes, places[2])
+    if step is not None:
+        run_on_cpu(loaded, *step)
+    for array, result in zip(results, filled, strict=True):
+        if array is not result:
+            array[...] = result
 
 
 def _to_be_filled(out: Any, name: str, form: Format) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ from relusym.floats import FORMATS, Format
 from relusym_codegen.emit import Buffers, emit
 from relusym_codegen.kernel import Kernel
 from relusym_codegen.program import Let, Operand, Program
-from relusym_codegen.target import Header, Target
+from relusym_codegen.target import Header, Target, sum_format
 from relusym_codegen.templates import template
 
 
@@ -132,6 +132,8 @@ def _render(header: Header, program: Program) -> str:
         header=header,
         promise=header.signature.says,
         work=work,
+        sums=sum_format(header.dtype),
+        compensated=header.dtype.name == "float64",
         lines=lines,
         buffers=storage.count,
         floats=_used("b", lines),

@@ -12,7 +12,7 @@ import numpy as np
 
 from relusym.errors import InvalidRequest
 from relusym.floats import Array
-from relusym.judge.adapters.adapter import Adapter, Function
+from relusym.judge.adapters.adapter import Adapter, Function, told
 from relusym.judge.adapters.numpy import ADAPTER as NUMPY
 
 NAMES = ("numpy", "torch", "jax", "onnxruntime", "tensorflow", "cupy", "dlpack")
@@ -46,9 +46,10 @@ def adapter_of(fn: Any) -> Adapter:
     """
     while isinstance(fn, functools.partial):
         fn = fn.func
-    owner = getattr(fn, "__self__", None) or getattr(fn, "__objclass__", None)
+    owner = told(fn, "__self__")
+    owner = told(fn, "__objclass__") if owner is None else owner
     kinds = [type(fn), *(owner.__mro__ if isinstance(owner, type) else type(owner).__mro__), *type(fn).__mro__]
-    homes = {(getattr(one, "__module__", None) or "").partition(".")[0] for one in (fn, *kinds)}
+    homes = {str(told(one, "__module__") or "").partition(".")[0] for one in (fn, *kinds)}
     for name in NAMES:
         adapter = adapter_named(name)
         if homes & set(adapter.roots):

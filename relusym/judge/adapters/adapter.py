@@ -49,7 +49,9 @@ class Adapter:
     has none. `in_place` is the variant of a function that writes into its argument, if one is known. Calls are made
     inside `session(dtype)`. `lengths` are tried one by one, `threads` limits the framework's own threads, and
     `shares` says that its array is in the memory of the NumPy array. `array_text` is how an array of
-    one element is written, with dtypes in `namespace`, and `autograd_text`, by quantity, how a derivative is taken.
+    one element is written, with dtypes in `namespace`, and `leaf_text` how one by which a derivative is taken.
+    `autograd_text` says, by quantity, how that is done: an expression in x (and p, the parameter), the function {fn}
+    and the gradient {g}; statements may stand before it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Adapter:
     shares: bool = False
     namespace: str = "np"
     array_text: str = "np.array([{value}], dtype={dtype})"
+    leaf_text: str = "{array}"
     autograd_text: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,12 +81,20 @@ def needed(module: str, extra: str) -> Any:
         raise Missing(f"{module} is not installed ({error}); install it with: pip install 'relusym[{extra}]'") from None
 
 
+def told(fn: Any, name: str) -> Any:
+    """The attribute of a callable; None where it has none, or answers with an error of its own, whatever that is."""
+    try:
+        return getattr(fn, name, None)
+    except Exception:
+        return None
+
+
 def takes(fn: Any, name: str) -> bool:
     """Whether a callable says that it has an argument of this name."""
     try:
         return name in inspect.signature(fn).parameters
-    except (TypeError, ValueError):
-        return False  # functions written in C need not tell
+    except Exception:  # functions written in C need not tell, and an object may answer with any error
+        return False
 
 
 def refuse_others(result: Any, kind: type[Any], at: Any) -> None:

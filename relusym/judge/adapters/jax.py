@@ -48,10 +48,9 @@ ADAPTER = Adapter(
     namespace="jnp",
     array_text="jnp.array([{value}], dtype={dtype})",
     autograd_text={
-        "derivative": "jax.vjp({fn}, {x})[1]({g})[0]",
-        "backward": "jax.vjp({fn}, {x})[1]({g})[0]",
-        "forward-derivative": "jax.jvp({fn}, ({x},), ({g},))",
-        "second-derivative": "jax.vjp(lambda t: jax.vjp({fn}, t)[1]({g})[0], {x})[1]({g})[0]",
-        "parameter-gradient": "jax.vjp(lambda p: {fn}({x}, {parameter}=p), {p})[1]({g})[0]",
+        **dict.fromkeys(("derivative", "backward"), "jax.vjp({fn}, x)[1]({g})[0]"),
+        "forward-derivative": "jax.jvp({fn}, (x,), ({g},))",
+        "second-derivative": "jax.vjp(lambda t: jax.vjp({fn}, t)[1]({g})[0], x)[1]({g})[0]",
+        "parameter-gradient": "jax.vjp(lambda t: {fn}(x, {parameter}=t), p)[1]({g})[0]",
     },
 )

@@ -34,7 +34,7 @@ def _threads(count: int) -> None:
     threading.set_inter_op_parallelism_threads(count)
 
 
-_TAPED = "tape = tf.GradientTape(); x = {x}; tape.__enter__(); tape.watch(x);"
+_TAPED = "tape = tf.GradientTape(); tape.__enter__(); tape.watch(x);"
 
 ADAPTER = Adapter(
     name="tensorflow",
@@ -48,10 +48,10 @@ ADAPTER = Adapter(
     array_text="tf.constant([{value}], dtype={dtype})",
     autograd_text={
         **dict.fromkeys(("derivative", "backward"), f"{_TAPED} tape.gradient({{fn}}(x), x, {{g}})"),
-        "forward-derivative": f"{_TAPED} y = {{fn}}(x); y, tape.gradient(y, x, {{g}})",
+        "forward-derivative": f"{_TAPED} y = {{fn}}(x); (y, tape.gradient(y, x, {{g}}))",
         "second-derivative": f"outer = tf.GradientTape(); {_TAPED} outer.__enter__(); outer.watch(x); "
         "d = tape.gradient({fn}(x), x, {g}); outer.gradient(d, x, {g})",
-        "parameter-gradient": "tape = tf.GradientTape(); p = {p}; tape.__enter__(); tape.watch(p); "
-        "tape.gradient({fn}({x}, {parameter}=p), p, {g})",
+        "parameter-gradient": "tape = tf.GradientTape(); tape.__enter__(); tape.watch(p); "
+        "tape.gradient({fn}(x, {parameter}=p), p, {g})",
     },
 )

@@ -89,13 +89,13 @@ ADAPTER = Adapter(
     threads=_threads,
     namespace="torch",
     array_text="torch.tensor([{value}], dtype={dtype})",
+    leaf_text="{array}.requires_grad_()",
     autograd_text={
-        "derivative": "x = {x}.requires_grad_(); torch.autograd.grad({fn}(x), x, {g})",
-        "backward": "x = {x}.requires_grad_(); torch.autograd.grad({fn}(x), x, {g})",
-        "forward-derivative": "x = {x}.requires_grad_(); y = {fn}(x); y, torch.autograd.grad(y, x, {g})",
-        "second-derivative": "x = {x}.requires_grad_(); "
-        "(d,) = torch.autograd.grad({fn}(x), x, {g}, create_graph=True); torch.autograd.grad(d, x, {g})",
-        "parameter-gradient": "p = {p}.requires_grad_(); torch.autograd.grad({fn}({x}, {parameter}=p), p, {g})",
+        **dict.fromkeys(("derivative", "backward"), "torch.autograd.grad({fn}(x), x, {g})[0]"),
+        "forward-derivative": "({fn}(x), torch.autograd.grad({fn}(x), x, {g})[0])",
+        "second-derivative": "torch.autograd.grad("
+        "torch.autograd.grad({fn}(x), x, {g}, create_graph=True)[0], x, {g})[0]",
+        "parameter-gradient": "torch.autograd.grad({fn}(x, {parameter}=p), p, {g})[0]",
     },
     shares=True,
 )
