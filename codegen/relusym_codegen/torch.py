@@ -528,8 +528,8 @@ def _checked(name: str, arrays: tuple[str, ...], tensors: tuple[Tensor, ...]) ->
         if value.numel() != 1 and not fits:
             raise InvalidRequest(
                 f"{NAMESPACE}::{name}: a parameter has the shape {tuple(value.shape)}, which does not broadcast to x "
-                f"of the shape {tuple(x.shape)}; give one number, or one value for each place along an axis, in the shape "
-                "(1, ..., n, ..., 1)"
+                f"of the shape {tuple(x.shape)}; give one number, or one value for each place along an axis, in the "
+                "shape (1, ..., n, ..., 1)"
             )
     return x
 

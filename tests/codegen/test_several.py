@@ -1,7 +1,11 @@
 """Kernels of functions of several inputs or values."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from relusym_codegen import generate, parts
 from relusym_codegen.targets.cuda import load_on_cpu
 from sympy import Symbol, erf, symbols
@@ -86,6 +90,22 @@ def test_ties_share_a_gradient_by_the_policy_and_lose_nothing_of_it(target, poli
     }[policy]
     assert shares.tolist() == wanted
     assert shares.sum(axis=0).tolist() == [6, 6, 6, 6]
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.integers(-2, 2)] * 3), min_size=1, max_size=6),
+    policy=st.sampled_from(["least-norm", "first", "last"]),
+)
+def test_gradients_at_any_rows_are_in_the_clarke_subdifferential_there(rows, policy):
+    z = np.array(rows, np.float64).T
+    backward = loaded("maxout3", "numpy", "float64", "backward", subgradient=policy)
+    shares = np.stack(backward(np.ones(len(rows)), *z)).T
+    for row, share in zip(rows, shares, strict=True):
+        hull = relusym.subdifferential_at(relusym.maxout(3), dict(zip(("z1", "z2", "z3"), row, strict=True)))
+        # thirds are rounded: the nearest fraction with a small denominator is what was meant
+        assert hull.contains([Fraction(float(part)).limit_denominator(6) for part in share])
+        if policy == "least-norm":
+            np.testing.assert_allclose(share, [float(part) for part in hull.least_norm], rtol=1e-15)
 
 
 @pytest.mark.parametrize("policy", ["first", "last"])
