@@ -34,7 +34,12 @@ FLOORS = (
     {"relusym.several"},
     {"relusym.formulas", "relusym.judge"},
     {"relusym.plotting", "relusym.audit"},
-    {"relusym_codegen.literals", "relusym_codegen.signatures", "relusym_codegen.broadcasting", "relusym_codegen.parting"},
+    {
+        "relusym_codegen.literals",
+        "relusym_codegen.signatures",
+        "relusym_codegen.broadcasting",
+        "relusym_codegen.parting",
+    },
     {"relusym_codegen.fused"},
     {"relusym_codegen.program"},
     {"relusym_codegen.approximants", "relusym_codegen.pairs", "relusym_codegen.ranges", "relusym_codegen.sensitivity"},

@@ -11,8 +11,8 @@ Not shown: what only threads that run at the same time can do. Each element goes
 
 from __future__ import annotations
 
-import os
 import math
+import os
 import re
 import subprocess
 import tempfile
@@ -156,7 +156,7 @@ def _beside(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case]
     item, work = module["_ITEM"], module["_WORK"]
     for sizes in (*GRIDS, (0, 3, 1)):
         n = math.prod(sizes)
-        given = {name: n * item for name in (*module["ARRAYS"], *module["RESULTS"])}
+        given = dict.fromkeys((*module["ARRAYS"], *module["RESULTS"]), n * item)
         for layout, off in (("aligned", ()), ("one array off", tuple(given)[-1:])):
             arrays = [
                 Array(name, count, item if name in off else 0, WRITTEN if name in module["RESULTS"] else READ)
@@ -171,7 +171,7 @@ def _beside(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case]
 
 
 def _summing(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case]:
-    """Gradients of parameters: one value for each channel, and one for all of them, also in place and on other grids."""
+    """Gradients of parameters: a value for each channel, and one for all of them, also in place and on other grids."""
     item, work, names = module["_ITEM"], module["_WORK"], module["ARGUMENTS"]
     first, *sums = module["RESULTS"]
     for sizes in (*GRIDS, (0, 3, 1), (3, 5, 0)):
@@ -179,7 +179,7 @@ def _summing(kernel: Kernel, module: dict[str, Any], wide: int) -> Iterator[Case
         for varies in ((True,) * len(names), (False,) * len(names)):
             counts = dict(zip(sums, (sizes[1] if one else 1 for one in varies), strict=True))
             for layout in ("aligned", "one array off", "in place"):
-                roles = {name: READ for name in module["ARRAYS"]} | {first: WRITTEN}
+                roles = dict.fromkeys(module["ARRAYS"], READ) | {first: WRITTEN}
                 if layout == "in place":
                     roles = {**roles, module["ARRAYS"][0]: UPDATED}
                     del roles[first]
