@@ -13,14 +13,14 @@ from pathlib import Path
 from relusym_codegen.gates import running, toolchain
 from relusym_codegen.gates.reports import QUANTITIES, page
 
-from relusym.activations import catalogue
+from relusym.activations import SEVERAL, catalogue, named
 from relusym.workers import in_processes
 
 ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    work = running.units(list(catalogue()), computes=QUANTITIES)
+    work = running.units([*catalogue(), *map(named, SEVERAL)], computes=QUANTITIES)
     outcomes = in_processes(work, running.run, doing="compiling", name=running.name_of)
     text = page(outcomes, command="python benchmarks/gpu_gates.py", versions=toolchain.versions())
     (ROOT / "docs" / "reference" / "gpu-gates.md").write_text(text, encoding="utf-8")

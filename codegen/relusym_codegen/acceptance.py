@@ -120,19 +120,24 @@ def batches(
         known = (*COMPUTES, PARAMETERS, *FUSED, *OF_MAXIMA)
         if word.partition(":")[0] not in known:
             raise InvalidRequest(f"nobody knows how to compute {word!r}; known: {', '.join(known)}")
+    had = [(activation, _had(activation, wanted)) for activation in activations]
+    if had and not any(words for _, words in had):
+        names = ", ".join(activation.name for activation in activations)
+        raise InvalidRequest(f"{names}: there is no {', '.join(wanted)} of a function of several inputs or values")
     return [
-        Batch(
-            activation,
-            ALIASES[target],
-            tuple(dtypes),
-            wanted if computes or activation.is_scalar else OF_SEVERAL,
-            tuple(accuracies),
-            tuple(parameters),
-            subgradient,
-        )
-        for activation in activations
+        Batch(activation, ALIASES[target], tuple(dtypes), words, tuple(accuracies), tuple(parameters), subgradient)
+        for activation, words in had
         for target in targets
+        if words
     ]
+
+
+def _had(activation: Activation, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The quantities among those wanted that such a function has."""
+    if activation.is_scalar:
+        return tuple(word for word in wanted if word not in OF_MAXIMA)
+    known = (*OF_SEVERAL, *OF_MAXIMA) if isinstance(structure_of(activation), Maximum) else OF_SEVERAL
+    return tuple(word for word in wanted if word in known)
 
 
 def missing(target: str) -> str | None:
