@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import sympy
 from sympy import Expr, Max, Symbol
+from sympy.core.relational import Relational
 
 from relusym.activation import Activation, x
 from relusym.activations import catalogue
@@ -70,9 +71,15 @@ def _gated(activation: Activation) -> Gated | None:
     """Linear in one input without a constant, so that its coefficient is a function of the other one alone."""
     if len(activation.inputs) != 2:
         return None
+    # a derivative does not show what jumps where a branch changes
+    switches = {symbol for condition in activation.expr.atoms(Relational) for symbol in condition.free_symbols}
     for factor, variable in (activation.inputs, activation.inputs[::-1]):
         coefficient = activation.expr.diff(factor)
-        if not coefficient.has(factor) and sympy.expand(activation.expr.subs(factor, 0)) == 0:
+        if (
+            factor not in switches
+            and not coefficient.has(factor)
+            and sympy.expand(activation.expr.subs(factor, 0)) == 0
+        ):
             return Gated(factor, variable, _of_one(activation, "gate", coefficient, variable))
     return None
 

@@ -18,6 +18,7 @@ from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest, InvalidSubgradient, Missing
 from relusym.floats import FORMATS
 from relusym.judge import Bound, Report, check
+from relusym.several.forms import TIE_POLICIES
 from relusym.structures import Maximum, structure_of
 from relusym_codegen import compilers
 from relusym_codegen.generation import UnsafeKernel, generate
@@ -123,7 +124,7 @@ def batches(
     had = [(activation, _had(activation, wanted)) for activation in activations]
     if had and not any(words for _, words in had):
         names = ", ".join(activation.name for activation in activations)
-        raise InvalidRequest(f"{names}: there is no {', '.join(wanted)} of a function of several inputs or values")
+        raise InvalidRequest(f"{names}: there is no {', '.join(wanted)} of {'it' if len(had) == 1 else 'any of them'}")
     return [
         Batch(activation, ALIASES[target], tuple(dtypes), words, tuple(accuracies), tuple(parameters), subgradient)
         for activation, words in had
@@ -210,11 +211,12 @@ def kernels(batch: Batch) -> list[Kernel]:
 
 
 def _made(batch: Batch, dtype: str, computes: str, accuracy: str) -> Kernel | str:
-    """The kernel; or why there is none: no such fused quantity, or kinks about which a convention says nothing."""
+    """The kernel; or why there is none: no such fused quantity, or kinks or ties about which a policy says nothing."""
     try:
         return _generate(batch, dtype, computes, accuracy)
     except InvalidSubgradient as reason:
-        if conventions.full_name(batch.subgradient) not in conventions.names():
+        of_kinks = batch.subgradient not in TIE_POLICIES and isinstance(structure_of(batch.activation), Maximum)
+        if conventions.full_name(batch.subgradient) not in conventions.names() and not of_kinks:
             raise
         return str(reason)
     except InvalidRequest as reason:

@@ -140,6 +140,8 @@ def _fitted(expr: Expr, variable: Symbol, root: Fraction, reach: float, work: Fo
         if coefficients is None:
             return None
         if _misses(expr, variable, root, reach, coefficients) < 2.0**-bits:
+            if any(abs(value) > work.max for value in coefficients):
+                return None  # of a steep function, beyond the format; a shorter reach takes a lower degree
             rounded = tuple(_constant(value, work) for value in coefficients)
             return Anchor(_constant(root, work), reach, rounded)
     return None

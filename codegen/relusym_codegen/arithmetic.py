@@ -236,7 +236,9 @@ def _rows(program: Program, table: Sensitivity, result: Format, at: Sequence[int
 
 def _total(rows: _Rows, chosen: Sequence[int]) -> npt.NDArray[np.float64]:
     """Ulps at each sample point."""
-    total: npt.NDArray[np.float64] = np.sum([row[level] for row, level in zip(rows, chosen, strict=True)], axis=0)
+    total = np.zeros_like(rows[0][chosen[0]] if rows else 0.0)
+    for row, level in zip(rows, chosen, strict=True):  # np.sum would copy them all into one array first
+        total += row[level]
     return total
 
 

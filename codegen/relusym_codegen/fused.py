@@ -24,9 +24,23 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     dtype = np.result_type(a, b, c)
     with np.errstate(all="ignore"):
         if dtype == np.float32:
-            product = np.multiply(a, b, dtype=np.float64)
-            return _to_odd(product, np.asarray(c, np.float64)).astype(np.float32)
+            return _single(np.multiply(a, b, dtype=np.float64), np.asarray(c, np.float64))
         return _double(*np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (a, b, c))))
+
+
+def _single(product: Floats, c: Floats) -> npt.NDArray[np.float32]:
+    """Product + c rounded once to float32.
+
+    Two roundings are one but where the first lands halfway between two float32. That is seen in the bits of a sum that
+    is normal in float32: only such sums, and those below, are rounded to odd.
+    """
+    total = np.asarray(product + c)
+    halfway = (total.view(np.int64) & 0x1FFF_FFFF) == 0x1000_0000
+    rare = halfway | (np.abs(total) < 2.0**-126)
+    if np.any(rare):
+        product, c = np.broadcast_arrays(product, c)
+        total[rare] = _to_odd(product[rare], c[rare])
+    return total.astype(np.float32)
 
 
 def _double(a: Floats, b: Floats, c: Floats) -> Floats:

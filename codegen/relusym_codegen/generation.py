@@ -121,100 +121,26 @@ def default_target() -> str:
     return "numpy" if compilers.available() is None else "c"
 
 
-_ARGUMENT = re.compile(r"(?![tbiv]\d+$)[A-Za-z][A-Za-z0-9_]*")
-_RESERVED = frozenset(
-    [
-        "x",
-        "grad",
-        "bias",
-        "residual",
-        "total",
-        "out",
-        "y",
-        "dx",
-        "db",
-        "dy",
-        "n",
-        "m",
-        "np",
-        "shape",
-        "blocks",
-        "block",
-        "scratch",
-        "mask",
-        "aligned",
-        "arrays",
-        "array",
-        "results",
-        "result",
-        "given",
-        "outs",
-        "device",
-        "finished",
-        "cupy",
-        "functools",
-        "first",
-        "stride",
-        "packs",
-        "k",
-        "i",
-        "auto",
-        "bool",
-        "break",
-        "case",
-        "char",
-        "class",
-        "const",
-        "continue",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "operator",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "while",
-    ]
-)
-"""Names that generated code gives to something else, and words of C++."""
+_ARGUMENT = re.compile(r"(?![tbiv]\d+$|(?:at|q|size|magic|shift)\d$)(?!relusym_|RELUSYM_)[A-Za-z][A-Za-z0-9_]*")
+_OURS = """
+x grad bias residual total out y dx db dy n m np shape blocks block scratch mask aligned arrays array results
+result given outs device finished cupy functools first stride packs k i range parts begin last tile Pack DEPTH
+"""
+_OF_HEADERS = """
+fabs fabsf fma fmaf memcpy size_t ptrdiff_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
+INFINITY NAN NULL FLT_EVAL_METHOD linux unix blockIdx blockDim threadIdx gridDim warpSize
+"""
+_OF_LANGUAGES = """
+alignas alignof and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class co_await
+co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete
+do double dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable
+namespace new noexcept not_eq nullptr operator or_eq private protected public register reinterpret_cast requires
+restrict return short signed sizeof static static_assert static_cast struct switch template this thread_local
+throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor
+xor_eq
+"""
+_RESERVED = frozenset(" ".join((_OURS, _OF_HEADERS, _OF_LANGUAGES)).split())
+"""Names that generated code gives to something else, those of its headers, and words of C and C++."""
 
 
 def _plain(text: str) -> str:
@@ -268,8 +194,11 @@ def _refuse_to_name_inputs(definition: Activation) -> None:
     """`InvalidRequest` where no kernel can take arrays of the names that the inputs have."""
     if len(definition.inputs) == 1:
         return
-    for name in map(str, definition.inputs):
-        if not _ARGUMENT.fullmatch(name) or name in _RESERVED or keyword.iskeyword(name) or name == "index":
+    names = list(map(str, definition.inputs))
+    results = {"index", *(f"d{name}" for name in names)}
+    for place, name in enumerate(names):
+        taken = name in _RESERVED or name in results or name in names[:place]
+        if taken or not _ARGUMENT.fullmatch(name) or keyword.iskeyword(name):
             raise InvalidRequest(
                 f"{definition.name}: no array of a kernel can be called {name!r}, which means something else in "
                 "generated code; give the input another name"

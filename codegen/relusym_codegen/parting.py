@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 from relusym.errors import InvalidRequest
@@ -15,6 +16,9 @@ def parts(array: Any, count: int, axis: int = -1) -> tuple[Any, ...]:
     that has no such parts.
     """
     shape = tuple(array.shape)
+    for name, number in (("count", count), ("axis", axis)):
+        if not isinstance(number, Integral):
+            raise InvalidRequest(f"parts: {name} = {number!r}; give an integer")
     if count < 2:
         raise InvalidRequest(f"parts: count = {count}; an array is cut in two parts or more")
     if not -len(shape) <= axis < len(shape):

@@ -50,6 +50,8 @@ def sensitivity(program: Program, inputs: Mapping[str, npt.NDArray[Any]], result
         values = _values(program, inputs)
         for output in program.outputs:
             blocks.append(_by_output(program, values, output, work, result))
+    if len(blocks) == 1:
+        return Sensitivity(*blocks[0])
     return Sensitivity(*(np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)))
 
 

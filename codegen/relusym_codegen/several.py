@@ -18,6 +18,7 @@ from relusym.errors import InvalidRequest, InvalidSubgradient
 from relusym.floats import Format
 from relusym.pieces import split
 from relusym.several.forms import TIE_POLICIES
+from relusym.several.recognition import policy_of
 from relusym.structures import Bundle, Gated, Maximum, structure_of
 from relusym_codegen.fusion import FACTOR
 from relusym_codegen.lowering import Lowered
@@ -264,7 +265,7 @@ def _gradients(inputs: Sequence[str]) -> tuple[str, ...]:
 
 def _parts(requests: Sequence[Request], inputs: tuple[str, ...]) -> tuple[Builder, list[Lowered]]:
     """The programs, all in the widest format that one of them takes, and where to play them."""
-    asked = [_in_range(request) for request in requests]
+    asked = [_in_range(_with_slopes(request)) for request in requests]
     made = [lowered(request) for request in asked]
     work = max((part.program.work_format for part in made), key=lambda form: form.precision)
     made = [
@@ -272,6 +273,12 @@ def _parts(requests: Sequence[Request], inputs: tuple[str, ...]) -> tuple[Builde
         for request, part in zip(asked, made, strict=True)
     ]
     return Builder(inputs, work), made
+
+
+def _with_slopes(request: Request) -> Request:
+    """With the slopes that its policy stands for, where that is the name of a convention."""
+    policy = policy_of(request.definition, request.subgradient, request.values)
+    return replace(request, subgradient=policy).with_choices()
 
 
 def _rounded_once(request: Request) -> Request:
@@ -285,7 +292,6 @@ def _in_range(request: Request) -> Request:
 
     Where g is linear on every piece, with nothing to be rounded but the product, that is the narrowest.
     """
-    request = request.with_choices()
     if _is_linear(request):
         return replace(request, formats=request.work_formats[:1])
     return _rounded_once(request)

@@ -1,5 +1,7 @@
 """Maxout: the largest of k inputs, which a layer makes of k linear functions of its own input."""
 
+from numbers import Integral
+
 from sympy import Max, symbols
 
 from relusym.activation import Activation
@@ -14,7 +16,7 @@ def maxout(k: int) -> Activation:
 
     Raises `InvalidRequest` for k that is no integer, below 2 or above 64.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or not 2 <= k <= MOST:
+    if not isinstance(k, Integral) or isinstance(k, bool) or not 2 <= k <= MOST:
         raise InvalidRequest(f"maxout: k = {k!r}; give the number of inputs, an integer from 2 to {MOST}")
     inputs = symbols(f"z1:{k + 1}", real=True)
     return Activation(

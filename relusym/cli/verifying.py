@@ -159,9 +159,13 @@ def _refuse_silence(activations: Sequence[Activation], settings: dict[str, str],
     """Refuse what was asked for by name where a convention says nothing about its kinks."""
     from relusym.activation import parameter_values
     from relusym.conventions import resolved
+    from relusym.several import analyse_several
 
     for activation in activations:
-        resolved(activation, policy, parameter_values(activation, settings))
+        if activation.is_scalar:
+            resolved(activation, policy, parameter_values(activation, settings))
+        else:
+            analyse_several(activation, settings, subgradient=policy)
 
 
 def _judge_kernels(

@@ -92,6 +92,10 @@ def check(
     policy at kinks, the name of a convention ("torch", "jax-0.10") included; with "any" every value of the Clarke
     interval is right.
 
+    A function of several inputs or values is called with all its arrays, fn(a, b) or fn(grad, a, b), and returns a
+    tuple where there are several results; pairs of inputs are too many, so some 20,000 rows are drawn in any format.
+    With "any" a maximum may do at ties what it likes, as long as the shares lie between 0 and the gradient and add up.
+
     Functions of a framework are called with its arrays. `through` names it: torch, jax, onnxruntime (where fn may be a
     model file or an operator such as "Gelu(approximate='tanh')"), tensorflow, cupy, dlpack. fn is then the forward
     function, and other quantities are taken by the framework's own autograd; for parameter-gradient:NAME it is called
@@ -135,6 +139,9 @@ def check(
     form = format_of(dtype)
     refuse_flushing()
     if not judged.is_scalar:
+        for word, value in (("in_place", in_place), ("within", within), ("arguments", arguments)):
+            if value is not None:
+                raise InvalidRequest(f"check: {word} is for functions of one input; {judged.name} has {judged.shape}")
         return check_jointly(
             fn,
             judged,
@@ -145,6 +152,7 @@ def check(
             through=through,
             bound=bound if max_ulp is None else Bound(max_ulp),
             strict=strict,
+            extra_points=_around(numbers_in(extra_points), form).astype(np.float64).tolist(),
             points=None if points is None else int(points),
             seed=int(seed),
         )

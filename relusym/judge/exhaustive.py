@@ -835,7 +835,7 @@ class _Judge:
             known=judged & self.expected.known(x),
             trusted=~(np.abs(x.astype(np.float64)) > within),
             at_breakpoint=self.expected.at_breakpoint(x),
-            gradient=None,
+            least=None,
             other=None if self.other is None else self._other(x, reference.value),
             reported=self.trial.policies,
         )

@@ -14,6 +14,7 @@ from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest
 from relusym.floats import Array, Format, format_of
 from relusym.judge.adapters import adapted
+from relusym.judge.adapters.adapter import Adapter
 from relusym.judge.diagnosis import diagnosed
 from relusym.judge.laws import (
     CallFailed,
@@ -25,10 +26,10 @@ from relusym.judge.laws import (
     simplicity,
     standard,
 )
-from relusym.judge.layouts import Ways, layouts_of
+from relusym.judge.layouts import Layout, Ways, layouts_of
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, Report, hex_of, installed_versions
-from relusym.judge.reproducing import call_line
+from relusym.judge.reproducing import array_text
 from relusym.judge.several import Case, Expected, case
 from relusym.judge.sweeps import MEANINGS
 from relusym.structures import Maximum, structure_of
@@ -47,6 +48,8 @@ DEFAULT_BOUNDS: Mapping[str, Bound] = {
 
 EXACT = Bound(1.0)
 """Of a maximum: what is chosen is not rounded, and an equal share of a gradient at most twice."""
+
+_AGAIN = "; reproduce: "
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def check_jointly(
     through: str | None,
     bound: Bound | None,
     strict: bool | None,
+    extra_points: Sequence[float],
     points: int | None,
     seed: int,
 ) -> Report:
@@ -90,9 +94,9 @@ def check_jointly(
     rows of a maximum are ties. Raises what `check` raises.
     """
     values = parameter_values(activation, parameters)
-    rows = case(
-        activation, computes, tuple(values.items()), subgradient, form, POINTS if points is None else points, seed
-    )
+    chosen = tuple(subgradient.items()) if isinstance(subgradient, Mapping) else subgradient
+    count = POINTS if points is None else points
+    rows = case(activation, computes, tuple(values.items()), chosen, form, count, seed, tuple(extra_points))
     if through is not None and computes != "forward":
         raise InvalidRequest(
             f"{computes} of a function of several inputs is not taken by autograd; give a function that computes it: "
@@ -112,8 +116,8 @@ def check_jointly(
             found += _in_layouts(call, rows, ways, allowed, seed)
             layouts = "the result depends on the layout" if found else "the same bits in every layout and length"
             results = call([array.copy() for _, array in rows.arrays])
-            for got, of in zip(results, rows.expected, strict=True):
-                findings, error, used = _judged(got, of, rows, allowed, strictly=strictly)
+            for got, of, within in _held(results, rows, allowed):
+                findings, error, used = _judged(got, of, rows, within, strictly=strictly, adapter=kernel.adapter)
                 found += findings
                 at = int(np.argmax(error))
                 if error[at] > worst[0]:
@@ -134,15 +138,23 @@ def check_jointly(
         exhaustive=False,
         unfaithful=unfaithful,
         undecided=sum(of.reference.undecided.size for of in rows.expected),
-        reproduce=shown,
+        reproduce=shown.rpartition(_AGAIN)[2],
         versions=dict(installed_versions(*kernel.adapter.packages)),
         framework=kernel.adapter.name,
         policies={"layouts": layouts},
     )
 
 
+def _held(results: tuple[Array, ...], rows: Case, bound: Bound) -> Iterator[tuple[Array, Expected, Bound]]:
+    """Each result, what it is held to, and how closely; then their sum where that is held to something."""
+    yield from ((got, of, bound) for got, of in zip(results, rows.expected, strict=True))
+    if rows.total is not None:
+        total = np.sum([result.astype(np.float64) for result in results], axis=0).astype(results[0].dtype)
+        yield total, rows.total, Bound(bound.constant * len(results), bound.per_condition)
+
+
 def _judged(
-    got: Array, of: Expected, rows: Case, bound: Bound, *, strictly: bool
+    got: Array, of: Expected, rows: Case, bound: Bound, *, strictly: bool, adapter: Adapter
 ) -> tuple[list[Finding], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Findings in one result, errors in ulps, and parts of what is allowed."""
     reported = frozenset[str]() if strictly else frozenset(["subnormal", "nan-swallowed"])
@@ -153,7 +165,7 @@ def _judged(
         if failing.size and kind not in reported:
             at = failing[np.argmin(sum(simplicity(array[failing]) for _, array in rows.arrays))]
             told = diagnosed(kind, of.varied, got, of.reference.value, mask)
-            found = _finding(kind, int(at), got, of, rows, float(error[at]), failing.size)
+            found = _finding(kind, int(at), got, of, rows, float(error[at]), failing.size, adapter)
             findings.append(replace(found, defect=told.defect, where=told.where))
     return findings, error, ratio
 
@@ -165,25 +177,27 @@ def _standard(of: Expected, bound: Bound, reported: frozenset[str]) -> Standard:
         known=of.known,
         trusted=np.ones(of.known.shape, dtype=bool),
         at_breakpoint=of.ties,
-        gradient=of.times,
+        least=of.least,
         other=of.other,
         reported=reported,
     )
 
 
-def _finding(kind: str, at: int, got: Array, of: Expected, rows: Case, ulps: float, count: int) -> Finding:
+def _finding(
+    kind: str, at: int, got: Array, of: Expected, rows: Case, ulps: float, count: int, adapter: Adapter
+) -> Finding:
     result, wanted = hex_of(got[at]), hex_of(of.reference.value[at])
     inputs = ", ".join(f"{name} = {hex_of(array[at])} ({float(array[at]):.6g})" for name, array in rows.arrays)
     size = f" ({ulps:.4g} ulp)" if ulps > 0 else ""
-    first, *others = (hex_of(array[at]) for _, array in rows.arrays)
-    line = call_line(format_of(got.dtype), first, beside=others)
+    given = (array_text(adapter, format_of(got.dtype), hex_of(array[at])) for _, array in rows.arrays)
     return Finding(
         kind=kind,
         input=hex_of(of.varied[at]),
         got=result,
         expected=wanted,
         ulps=ulps,
-        message=f"{MEANINGS[kind]}, {of.result} at {inputs}: got {result}, expected {wanted}{size}; reproduce: {line}",
+        message=f"{MEANINGS[kind]}, {of.result} at {inputs}: got {result}, expected {wanted}{size}"
+        f"{_AGAIN}fn({', '.join(given)})",
         count=count,
     )
 
@@ -198,19 +212,26 @@ def _in_layouts(call: Call, rows: Case, ways: Ways, bound: Bound, seed: int) -> 
     arrays = [array[chosen] for _, array in rows.arrays]
     plain = call([array.copy() for array in arrays])
     for layout in layouts_of(chosen.size, ways):
-        first, *others = arrays
-        laid = [(layout.lay_gradient or layout.lay)(first), *map(layout.lay, others)]
         at = np.ravel(layout.index)
-        for result, whole, of in zip(call(laid), plain, rows.expected, strict=True):
-            here, there = np.ravel(result), whole[at]
-            other = canonical_bits(here) != canonical_bits(there)
-            if not ways.strict:
-                other &= _wrong(here, of.at(chosen[at]), bound) & ~_wrong(there, of.at(chosen[at]), bound)
-            if np.any(other):
-                yield _difference(
-                    layout.name, call.names, [array[at] for array in arrays], of.result, here, there, other
-                )
-                return
+        for name, laid in _laid(layout, call.names, arrays):
+            for result, whole, of in zip(call(laid), plain, rows.expected, strict=True):
+                here, there = np.ravel(result), whole[at]
+                other = canonical_bits(here) != canonical_bits(there)
+                if not ways.strict:
+                    other &= _wrong(here, of.at(chosen[at]), bound) & ~_wrong(there, of.at(chosen[at]), bound)
+                if np.any(other):
+                    yield _difference(name, call.names, [array[at] for array in arrays], of.result, here, there, other)
+                    return
+
+
+def _laid(layout: Layout, names: Sequence[str], arrays: Sequence[Array]) -> Iterator[tuple[str, list[Array]]]:
+    """All arrays in one way, said in words; where a gradient lies otherwise than the rest, each array in turn does."""
+    if layout.lay_gradient is None or len(arrays) == 1:
+        yield f"each array is {layout.name}", [layout.lay(array) for array in arrays]
+        return
+    for odd, name in enumerate(names):
+        laid = [(layout.lay_gradient if place == odd else layout.lay)(array) for place, array in enumerate(arrays)]
+        yield f"each other array is {layout.name.replace('a gradient', name).replace('gradient', name)}", laid
 
 
 def _wrong(got: Array, of: Expected, bound: Bound) -> npt.NDArray[np.bool_]:
@@ -237,7 +258,7 @@ def _difference(
         got=got,
         expected=wanted,
         ulps=0.0,
-        message=f"{result} at {inputs} is {got} where each array is {layout}, but {wanted} where each is x",
+        message=f"{result} at {inputs} is {got} where {layout}, but {wanted} where each is x",
         count=int(np.count_nonzero(other)),
         defect="layout",
     )

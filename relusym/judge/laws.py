@@ -114,29 +114,38 @@ def standard(
     known: Bools,
     trusted: Bools,
     at_breakpoint: Bools,
-    gradient: Array | None,
+    least: Floats | None,
     other: Array | None = None,
     reported: frozenset[str] = frozenset(),
 ) -> Standard:
     """The bound at each input.
 
-    With a gradient it is that of the derivative, times the gradient: where the derivative lies below the
-    normal range its ulp no longer shrinks, and a large gradient shows that.
+    Of a product, `least` is what it would be were one factor - the derivative beside a gradient - the smallest normal
+    number: where it is less, that factor's ulp no longer shrinks, and the others show that.
     """
     condition = reference.condition
     allowed, excused = bound.allowed(condition), bound.per_condition * condition
-    if gradient is not None:
+    if least is not None:
         form = format_of(reference.value.dtype)
         with np.errstate(all="ignore"):
-            times = np.abs(gradient.astype(np.float64))
             product = np.maximum(np.abs(reference.value.astype(np.float64)), form.smallest_subnormal)
-            below = product < form.smallest_normal * times
+            below = product < least
             # The condition of the product, taken with the floor of the derivative instead of its own.
-            inner = condition * (np.maximum(product, form.smallest_normal) / (form.smallest_normal * times))
-            spacing = form.smallest_subnormal * times / ulp(reference.value)
-            floor = np.where(below & np.isfinite(spacing), bound.allowed(inner) * spacing, 0.0)
+            inner = condition * (np.maximum(product, form.smallest_normal) / least)
+            spacing = least * 2.0 ** (1 - form.precision) / ulp(reference.value)
+            floor = np.where(below & ~np.isnan(spacing), bound.allowed(inner) * spacing, 0.0)
         allowed, excused = allowed + floor, excused + floor
     return Standard(reference, known, trusted, at_breakpoint, allowed, excused, other, reported)
+
+
+def least_product(*factors: Array) -> Floats:
+    """The size of a product with these factors where the function beside them is the smallest normal number."""
+    with np.errstate(all="ignore"):
+        sizes = np.abs(np.stack([factor.astype(np.float64) for factor in factors]))
+        found = np.full(sizes.shape[1:], format_of(factors[0].dtype).smallest_normal)
+        for size in np.sort(sizes, axis=0)[::-1]:  # the smallest one first could underflow
+            found = found * size
+    return found
 
 
 def pointwise(x: Array, got: Array, held_to: Standard) -> tuple[dict[str, Bools], Floats, Floats]:

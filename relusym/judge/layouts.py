@@ -23,6 +23,9 @@ Wrong = Callable[[int, Array, Array, "Array | None"], Bools]
 LONG = (128, 256, 521, 1024, 4099, 70_001)
 """Lengths beyond those of tails: whole blocks, and no multiples of a vector, a block, or of what one thread takes."""
 
+ROWS = ((5, 1031), (1031, 5))
+"""Rows longer than a block, and more of them than one, for kernels that go row by row."""
+
 IN_PLACE = "x, written in place"
 
 
@@ -49,7 +52,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """A way in which an array lies in memory; `index` says which of the plain elements it holds, in its shape."""
 
     name: str
@@ -125,48 +128,51 @@ def _contents(arrays: tuple[Array, Array | None]) -> list[bytes]:
     return [array.tobytes() for array in arrays if array is not None]
 
 
-def layouts_of(size: int, ways: Ways) -> Iterator[_Layout]:
+def layouts_of(size: int, ways: Ways) -> Iterator[Layout]:
     """Those that need nothing special first: where one of them fails, the reason is not memory."""
     index = np.arange(size)
     rows = size // 12 * 12
     grid, block = index[:rows].reshape(-1, 12), index[:rows].reshape(-1, 3, 4)
-    yield _Layout("x, in another call", np.copy, index)
-    yield _Layout("x[::-1].copy()", lambda a: a[::-1].copy(), index[::-1])
+    yield Layout("x, in another call", np.copy, index)
+    yield Layout("x[::-1].copy()", lambda a: a[::-1].copy(), index[::-1])
     for length in ways.lengths:
         if length <= size:
-            yield _Layout(f"x[:{length}]", partial(_first, count=length), index[:length], "the first n elements of x")
+            yield Layout(f"x[:{length}]", partial(_first, count=length), index[:length], "the first n elements of x")
     for length in LONG:
         place = np.resize(index, length)
-        yield _Layout(f"np.resize(x, {length})", partial(np.take, indices=place), place)
+        yield Layout(f"np.resize(x, {length})", partial(np.take, indices=place), place)
+    for shape in ROWS:
+        place = np.resize(index, shape)
+        yield Layout(f"np.resize(x, {shape})", partial(np.take, indices=place), place)
     for position in range(0, size, max(size // 8, 1)):
         lay = partial(_alone, at=position)
-        yield _Layout(f"x[{position}].reshape(())", lay, index[position], "arrays of no dimension")
-    yield _Layout("x.reshape(-1, 12)", lambda a: a[:rows].reshape(-1, 12), grid)
-    yield _Layout("x.reshape(-1, 3, 4)", lambda a: a[:rows].reshape(-1, 3, 4), block)
-    yield _Layout(IN_PLACE, lambda a: a.copy(), index)
+        yield Layout(f"x[{position}].reshape(())", lay, index[position], "arrays of no dimension")
+    yield Layout("x.reshape(-1, 12)", lambda a: a[:rows].reshape(-1, 12), grid)
+    yield Layout("x.reshape(-1, 3, 4)", lambda a: a[:rows].reshape(-1, 3, 4), block)
+    yield Layout(IN_PLACE, lambda a: a.copy(), index)
     if "strided" in ways.layouts:
-        yield _Layout("x beside a gradient with gaps", np.copy, index, lay_gradient=_with_gaps)
-        yield _Layout("x with gaps beside a contiguous gradient", _with_gaps, index, lay_gradient=np.copy)
+        yield Layout("x beside a gradient with gaps", np.copy, index, lay_gradient=_with_gaps)
+        yield Layout("x with gaps beside a contiguous gradient", _with_gaps, index, lay_gradient=np.copy)
         for position in range(0, size, max(size // 8, 1)):
             lay = partial(_expanded, at=position)
-            yield _Layout(f"x[{position}], expanded", lay, np.full(LONGEST_TAIL, position), "expanded elements")
-        yield _Layout("x[1:]", lambda a: a[1:], index[1:])
-        yield _Layout("x[::2]", lambda a: a[::2], index[::2])
-        yield _Layout("x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T)
-        yield _Layout(
+            yield Layout(f"x[{position}], expanded", lay, np.full(LONGEST_TAIL, position), "expanded elements")
+        yield Layout("x[1:]", lambda a: a[1:], index[1:])
+        yield Layout("x[::2]", lambda a: a[::2], index[::2])
+        yield Layout("x.reshape(-1, 12).T", lambda a: a[:rows].reshape(-1, 12).T, grid.T)
+        yield Layout(
             "np.asfortranarray(x.reshape(-1, 12))", lambda a: np.asfortranarray(a[:rows].reshape(-1, 12)), grid
         )
-        yield _Layout("x.reshape(-1, 12)[1:, 3:8]", lambda a: a[:rows].reshape(-1, 12)[1:, 3:8], grid[1:, 3:8])
-        yield _Layout(
+        yield Layout("x.reshape(-1, 12)[1:, 3:8]", lambda a: a[:rows].reshape(-1, 12)[1:, 3:8], grid[1:, 3:8])
+        yield Layout(
             "x.reshape(-1, 3, 4).swapaxes(0, 2)",
             lambda a: a[:rows].reshape(-1, 3, 4).swapaxes(0, 2),
             block.swapaxes(0, 2),
         )
     if "reversed" in ways.layouts:
-        yield _Layout("x[::-1]", lambda a: a[::-1], index[::-1])
-        yield _Layout("x[::-3]", lambda a: a[::-3], index[::-3])
+        yield Layout("x[::-1]", lambda a: a[::-1], index[::-1])
+        yield Layout("x[::-3]", lambda a: a[::-3], index[::-3])
     if "unaligned" in ways.layouts:
-        yield _Layout("an unaligned copy of x", _unaligned, index)
+        yield Layout("an unaligned copy of x", _unaligned, index)
 
 
 def _first(values: Array, count: int) -> Array:

@@ -20,11 +20,13 @@ from sympy import Expr, Symbol
 from relusym.activation import Activation, Parameter, exact, x
 from relusym.calculus.subdifferentials import Policy
 from relusym.errors import InvalidRequest, InvalidSubgradient
-from relusym.floats import Array, Format, format_of, from_ordinal
+from relusym.floats import Array, Format, format_of, from_ordinal, ordinal
 from relusym.judge.expectations import Expectation, Quantity, expectation
+from relusym.judge.laws import least_product
 from relusym.judge.strategies import edge_points, gradients_for, inputs_for
 from relusym.rounding import Reference, reference
 from relusym.several.forms import TIE_POLICIES
+from relusym.several.recognition import policy_of
 from relusym.structures import Bundle, Gated, Maximum, Structure, structure_of
 
 Bools = npt.NDArray[np.bool_]
@@ -42,8 +44,8 @@ class Expected:
     """What one result of a kernel is held to, row by row.
 
     `varied` is the input by which the condition is meant, NaN where one of the inputs is that the result depends on.
-    At `ties` a policy decides, and everything from the value to `other` is right where that is given. `times` are the
-    factors beside a function that was rounded by itself.
+    At `ties` a policy decides, and everything from the value to `other` is right where that is given. `least` is
+    what the result would be were the function beside the factors the smallest normal number; see `standard`.
     """
 
     result: str
@@ -51,7 +53,7 @@ class Expected:
     reference: Reference
     known: Bools
     ties: Bools
-    times: Floats | None = None
+    least: Floats | None = None
     other: Array | None = None
 
     def at(self, rows: npt.NDArray[np.int64]) -> Expected:
@@ -63,17 +65,18 @@ class Expected:
             Reference(whole.value[rows], whole.offset[rows], whole.condition[rows], np.zeros(0, dtype=np.int64)),
             self.known[rows],
             self.ties[rows],
-            None if self.times is None else self.times[rows],
+            None if self.least is None else self.least[rows],
             None if self.other is None else self.other[rows],
         )
 
 
 @dataclass(frozen=True)
 class Case:
-    """The arrays of one call, in its order, and what each result is held to."""
+    """The arrays of one call, in its order, and what each result is held to; `total`, what the sum of all is."""
 
     arrays: tuple[tuple[str, Array], ...]
     expected: tuple[Expected, ...]
+    total: Expected | None = None
 
 
 def names_of(activation: Activation, computes: str) -> tuple[str, ...]:
@@ -99,18 +102,21 @@ def case(
     activation: Activation,
     computes: str,
     values: tuple[tuple[Symbol, Expr], ...],
-    policy: Policy,
+    chosen: Policy | tuple[tuple[Any, Any], ...],
     form: Format,
     points: int,
     seed: int,
+    extra: tuple[float, ...] = (),
 ) -> Case:
-    """The same rows for the same seed: some `points` for each input, which in turn runs over all that matters.
+    """The same rows for the same seed: some `points`, in which each input in turn runs over all that matters.
 
+    `chosen` is a policy, one that is a mapping given by its items; each input is tried at the `extra` points too.
     Raises `InvalidRequest` for a function without a known structure, and `InvalidSubgradient`.
     """
+    policy: Policy = dict(chosen) if isinstance(chosen, tuple) else chosen
     structure, folded = structure_of(activation), dict(values)
     names = names_of(activation, computes)
-    drawn = _rows(activation, structure, folded, form, points, seed)
+    drawn = _rows(activation, structure, folded, form, points, seed, extra)
     size = next(iter(drawn.values())).size
     for number, name in enumerate(names):
         if name.startswith("grad") and name not in drawn:
@@ -127,7 +133,10 @@ def case(
                 expected = _of_gate(activation, structure, computes, arrays, folded, policy)
             case Bundle():
                 expected = _of_bundle(activation, structure, computes, arrays, folded, policy)
-    return Case(tuple(arrays.items()), tuple(expected))
+    total = None
+    if isinstance(structure, Maximum) and computes == "backward" and policy == "any":
+        total = _whole(structure, arrays)
+    return Case(tuple(arrays.items()), tuple(expected), total)
 
 
 # --- where they are tried ---
@@ -140,6 +149,7 @@ def _rows(
     form: Format,
     points: int,
     seed: int,
+    extra: tuple[float, ...],
 ) -> dict[str, Array]:
     """Inputs: each in turn at its landmarks and everywhere, the others beside it anything; ties; edges with edges."""
     random = np.random.default_rng(seed)
@@ -150,6 +160,7 @@ def _rows(
         landmarks = _landmarks(structure, name, values, form)
         run = inputs_for(form, landmarks, points=points // len(names), examples=40, seed=seed + number)
         run = random.permutation(run)[: max(points // len(names), 1)]
+        run = np.concatenate([run, np.array(extra).astype(form.dtype)])
         for other in names:
             columns[other].append(run if other == name else _anything(run.size, edges, form, random))
     for other in names:
@@ -185,16 +196,23 @@ def _anything(size: int, edges: Array, form: Format, random: np.random.Generator
 
 
 def _tie(rows: dict[str, Array], random: np.random.Generator) -> None:
-    """One row in three gets inputs that are equal, by their bits or as zeros of two signs."""
+    """One row in three gets inputs that are equal, by their bits or as zeros of two signs, or next to each other."""
     names = list(rows)
     size = rows[names[0]].size
     for name, other in zip(names[1:], names, strict=False):
         same = random.random(size) < 1 / 3
         rows[name] = np.where(same, rows[other], rows[name])
+        beside = same & (random.random(size) < 1 / 8) & np.isfinite(rows[other])
+        rows[name] = np.where(beside, _next(rows[other]), rows[name])
     zeros = random.random(size) < 1 / 64
     for name in names:
         signed = np.where(random.random(size) < 0.5, 0.0, -0.0).astype(rows[name].dtype)
         rows[name] = np.where(zeros, signed, rows[name])
+
+
+def _next(values: Array) -> Array:
+    """The floats above, infinity above the largest."""
+    return from_ordinal(ordinal(values) + 1, format_of(values.dtype))
 
 
 # --- the largest of several ---
@@ -203,6 +221,10 @@ def _tie(rows: dict[str, Array], random: np.random.Generator) -> None:
 def _of_maximum(structure: Maximum, computes: str, arrays: Arrays, policy: Policy) -> list[Expected]:
     if policy not in TIES:
         raise InvalidSubgradient(f"a maximum's ties are not settled by {policy!r}; known: {', '.join(TIES)}")
+    if computes == "forward-index" and policy not in ("first", "last"):
+        raise InvalidSubgradient(
+            f"{computes} keeps one of the inputs that are tied; say which: subgradient='first' or 'last'"
+        )
     names = list(map(str, structure.inputs))
     if computes == "backward-from-index":
         grad, index = arrays["grad"], arrays["index"]
@@ -240,6 +262,16 @@ def _of_maximum(structure: Maximum, computes: str, arrays: Arrays, policy: Polic
     return found
 
 
+def _whole(structure: Maximum, arrays: Arrays) -> Expected:
+    """Whatever each input gets at a tie, all of them together get the gradient."""
+    names, grad = list(map(str, structure.inputs)), arrays["grad"]
+    inputs = np.stack([arrays[name] for name in names])
+    lost = np.isnan(inputs).any(axis=0)
+    several = (inputs == np.max(np.where(lost, 0, inputs), axis=0)).sum(axis=0) > 1
+    whole = _exactly(" + ".join(f"d{name}" for name in names), grad, lost, grad)
+    return replace(whole, known=np.isfinite(grad), ties=several & ~lost)
+
+
 def _by_balls(structure: Maximum, names: Sequence[str], arrays: Arrays, lost: Bools, largest: Array) -> Expected:
     """The maximum by the definition where all inputs are finite; beyond, by comparisons, which are exact."""
     whole = _exactly("y", largest, lost, arrays[names[-1]])
@@ -275,21 +307,21 @@ def _of_gate(
     settled = _named(activation, values)
     if computes == "forward":
         found = reference(_view(activation, gate), b, along={factor: a}, parameters=settled)
-        return [_gated("y", found, b, (a,), forward.at(b).value, ends, np.abs(_wide(a)))]
+        return [_gated("y", found, b, (a,), forward.at(b).value, ends)]
     grad = arrays["grad"]
     one = np.ones_like(a)
     weighted = replace(activation, expr=_WEIGHT * activation.expr, parameters=(*activation.parameters, _WEIGHTED))
     # linear in the factor: the derivative by it is the value at factor 1, with the condition of the gate
     value = reference(_view(weighted, gate), b, along={factor: one, "weight": grad}, parameters=settled)
-    by_factor = _gated(f"d{factor}", value, b, (grad,), forward.at(b).value, ends, np.abs(_wide(grad)))
-    sides = ("left", "right") if policy == "any" else (policy, policy)
+    by_factor = _gated(f"d{factor}", value, b, (grad,), forward.at(b).value, ends)
+    sides = ("left", "right") if policy == "any" else (policy_of(structure.gate, policy, values),) * 2
     slopes = [
         expectation(structure.gate, _SLOPE, parameters=_named(structure.gate, values), subgradient=side)
         for side in sides
     ]
     slope_ends = {sign: _end(slopes[0].stated, sign) for sign in (1, -1)}
     found = reference(_view(weighted, gate), b, order=1, along={factor: a, "weight": grad}, parameters=settled)
-    by_gate = _gated(f"d{gate}", found, b, (grad, a), slopes[0].at(b).value, slope_ends, np.abs(_wide(grad) * _wide(a)))
+    by_gate = _gated(f"d{gate}", found, b, (grad, a), slopes[0].at(b).value, slope_ends)
     chosen = [_at_kinks(by_gate, side.stated, b, grad, a) for side in slopes]
     by_gate = replace(chosen[0], other=chosen[1].reference.value if policy == "any" else None)
     return [{factor: by_factor, gate: by_gate}[str(name)] for name in activation.inputs]
@@ -302,7 +334,6 @@ def _gated(
     factors: Sequence[Array],
     alone: Array,
     ends: Mapping[int, float],
-    times: Floats,
 ) -> Expected:
     """A product with a function of b; at infinite inputs what IEEE 754 makes of the product of the limits."""
     wide = [_wide(array) for array in factors]
@@ -319,7 +350,7 @@ def _gated(
     known = ~lost & ~(infinite & np.isnan(product))
     known[found.undecided] = False
     marked = np.where(lost, np.array(np.nan, b.dtype), b)
-    return Expected(result, marked, merged, known | lost, np.zeros(b.shape, dtype=bool), times)
+    return Expected(result, marked, merged, known | lost, np.zeros(b.shape, dtype=bool), least_product(*factors))
 
 
 def _at_kinks(of: Expected, stated: Mapping[Expr, Expr], b: Array, grad: Array, a: Array) -> Expected:
@@ -381,7 +412,8 @@ def _weighted_sum(
     named = {str(symbol): value for symbol, value in values.items() if symbol in {p.symbol for p in parameters}}
     found = reference(total, point, order=1, along=along, parameters=named)
     slopes = [
-        expectation(part, _SLOPE, parameters=_named(part, values), subgradient=policy) for part in structure.parts
+        expectation(part, _SLOPE, parameters=_named(part, values), subgradient=policy_of(part, policy, values))
+        for part in structure.parts
     ]
     ties = np.zeros(point.shape, dtype=bool)
     finite = np.logical_and.reduce([np.isfinite(weight) for weight in weights])
@@ -434,7 +466,8 @@ def _exactly(result: str, value: Array, lost: Bools, varied: Array) -> Expected:
         lost, np.array(np.nan, varied.dtype), np.where(np.isfinite(varied), varied, 0).astype(varied.dtype)
     )
     everywhere = np.ones(value.shape, dtype=bool)
-    return Expected(result, marked, _settled(value), everywhere, np.zeros_like(everywhere))
+    stated = np.where(lost, np.array(np.nan, value.dtype), value)
+    return Expected(result, marked, _settled(stated), everywhere, np.zeros_like(everywhere))
 
 
 def _settled(value: Array) -> Reference:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -67,13 +68,23 @@ def floats_of(form: Format) -> SearchStrategy[np.generic]:
 
 def lattices(form: Format, landmarks: Array, *, most: int = 256) -> SearchStrategy[Lattice]:
     """Lattices near a landmark, from a bit pattern, or across an ordinary region, with any step."""
+    return _numbers().map(_reading(form, landmarks, most))
+
+
+def _numbers() -> SearchStrategy[int]:
+    # Of single bits: among integers and bytes Hypothesis mixes constants that it finds in the modules loaded so far,
+    # and the same seed would give other inputs in another program.
+    return st.tuples(*[st.booleans()] * DRAWN).map(lambda bits: int("".join("01"[bit] for bit in bits), 2))
+
+
+def _reading(form: Format, landmarks: Array, most: int = 256) -> Callable[[int], Lattice]:
+    """How a drawn number is read as a lattice of this format."""
     infinity = form.infinity_ordinal
     mantissas = 2 ** (form.precision - 1)
     places = sorted({int(place) for place in ordinal(landmarks)}) or [0]
     exponents = range(form.min_exponent // 8, 7)
 
-    def lattice(bits: tuple[bool, ...]) -> Lattice:
-        drawn = int("".join("01"[bit] for bit in bits), 2)
+    def lattice(drawn: int) -> Lattice:
         drawn, region = divmod(drawn, 3)
         drawn, shift = divmod(drawn, form.precision + 2)
         drawn, shorter = divmod(drawn, most // 2 + 1)
@@ -87,22 +98,26 @@ def lattices(form: Format, landmarks: Array, *, most: int = 256) -> SearchStrate
             return Lattice(-start if sign else start, step, length)
         return Lattice(drawn % (2 * infinity + 1) - infinity, step, length)
 
-    # Of single bits: among integers and bytes Hypothesis mixes constants that it finds in the modules loaded so far,
-    # and the same seed would give other inputs in another program.
-    return st.tuples(*[st.booleans()] * DRAWN).map(lattice)
+    return lattice
 
 
 def drawn_points(form: Format, landmarks: Array, *, examples: int, seed: int) -> Array:
     """The points of so many drawn lattices, always the same for one seed, whatever profile is loaded."""
     if examples < 1:
         return np.zeros(0, dtype=form.dtype)
+    lattice = _reading(form, landmarks)
+    return np.concatenate([lattice(number).points(form) for number in _drawn(examples, seed)])
+
+
+@lru_cache(maxsize=32)  # drawing costs more than judging at what is drawn, and the next kernel asks for the same
+def _drawn(examples: int, seed: int) -> tuple[int, ...]:
     # In a thread of its own: whoever judges a kernel inside a test of Hypothesis is not drawing for that test.
     with ThreadPoolExecutor(1) as alone:
-        return alone.submit(_drawn, form, landmarks, examples, seed).result()
+        return alone.submit(_draw, examples, seed).result()
 
 
-def _drawn(form: Format, landmarks: Array, examples: int, seed: int) -> Array:
-    found: list[Array] = []
+def _draw(examples: int, seed: int) -> tuple[int, ...]:
+    found: list[int] = []
 
     @seeded(seed)
     @settings(
@@ -116,13 +131,13 @@ def _drawn(form: Format, landmarks: Array, examples: int, seed: int) -> Array:
         print_blob=False,
         report_multiple_bugs=False,
     )
-    @given(lattices(form, landmarks))
-    def draw(lattice: Lattice) -> None:
-        found.append(lattice.points(form))
+    @given(_numbers())
+    def draw(number: int) -> None:
+        found.append(number)
 
     run: Callable[[], None] = draw
     run()
-    return np.concatenate(found)
+    return tuple(found)
 
 
 def edge_points(form: Format) -> Array:

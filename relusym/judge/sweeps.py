@@ -12,7 +12,17 @@ import numpy.typing as npt
 from relusym.floats import Array, Format, all_values, format_of, neighbours
 from relusym.judge.diagnosis import Diagnosis, diagnosed
 from relusym.judge.expectations import Expectation, Quantity
-from relusym.judge.laws import CallFailed, Standard, Subject, kind_of_result, pointwise, simpler, simplicity, standard
+from relusym.judge.laws import (
+    CallFailed,
+    Standard,
+    Subject,
+    kind_of_result,
+    least_product,
+    pointwise,
+    simpler,
+    simplicity,
+    standard,
+)
 from relusym.judge.metrics import Bound
 from relusym.judge.reports import Finding, hex_of
 from relusym.judge.strategies import CLOSE, gradients_for, inputs_for
@@ -127,7 +137,7 @@ class Sweep:
             known=known,
             trusted=~far,
             at_breakpoint=self.expected.at_breakpoint(x, addend),
-            gradient=gradient,
+            least=None if gradient is None else least_product(gradient),
             other=None if self.other is None else self.other.at(x, gradient, addend).value,
             reported=self.reported,
         )

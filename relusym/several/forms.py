@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from sympy import Expr, Max, Symbol
+from sympy.core.relational import Relational
 
 from relusym import conventions
 from relusym.activation import Activation, Number
@@ -16,7 +17,7 @@ from relusym.calculus.hulls import Vector
 from relusym.calculus.subdifferentials import Policy, is_continuous_at, slopes
 from relusym.errors import InvalidRequest, InvalidSubgradient
 from relusym.pieces import Piece, Pieces, split, value_at
-from relusym.several.recognition import Recognised, recognised
+from relusym.several.recognition import Recognised, policy_of, recognised
 from relusym.structures import Bundle, Gated, structure_of
 
 TIE_POLICIES = ("least-norm", "first", "last")
@@ -128,16 +129,15 @@ def _analysed(
 ) -> tuple[Analysis, Recognised | None]:
     """A function of one of the inputs; conventions are asked about the catalogue's function that it is."""
     known = recognised(function.expr.xreplace(dict(values)), function.inputs[0], values)
-    policy = subgradient
-    if known is not None and known.is_plain:
-        policy = conventions.resolved(known.activation, subgradient, dict(known.parameters))
-    analysis = analyse(function, given, subgradient=policy, sigma=sigma)
+    analysis = analyse(function, given, subgradient=policy_of(function, subgradient, values), sigma=sigma)
     return replace(analysis, subgradient=conventions.full_name(subgradient)), known
 
 
 def _lines(expr: Expr, inputs: tuple[Symbol, ...]) -> tuple[Line, ...] | None:
     """The arguments of a maximum where all are affine with known coefficients."""
     if not isinstance(expr, Max):
+        return None
+    if expr.atoms(Relational):  # branches with one gradient may lie at different heights
         return None
     found = []
     for argument in sorted(expr.args, key=lambda one: _place(one, inputs)):

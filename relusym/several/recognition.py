@@ -10,8 +10,10 @@ from itertools import product
 import sympy
 from sympy import Expr, Rational, Symbol
 
+from relusym import conventions
 from relusym.activation import Activation, Parameter, x
 from relusym.activations import catalogue
+from relusym.calculus.subdifferentials import Policy
 from relusym.calculus.symmetry import vanishes
 from relusym.errors import InvalidActivation, Undecided
 from relusym.pieces import split
@@ -28,11 +30,6 @@ class Recognised:
     parameters: tuple[tuple[Symbol, Expr], ...]
     mirrored: bool = False
     negated: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is the function itself."""
-        return not (self.mirrored or self.negated)
 
     def of(self, variable: object) -> str:
         """What it is, written for this input."""
@@ -63,6 +60,24 @@ def _recognised(expr: Expr, values: tuple[tuple[Symbol, Expr], ...]) -> Recognis
             ):
                 return Recognised(entry, tuple(settings.items()), mirrored, negated)
     return None
+
+
+def policy_of(function: Activation, policy: Policy, values: Mapping[Symbol, Expr]) -> Policy:
+    """A policy in terms of a function of one input.
+
+    The name of a convention stands for the slopes that it has for the function of the catalogue that this one is, is
+    at -x, or is times -1; anything else stays as it is. Raises `InvalidSubgradient` where the convention says nothing.
+    """
+    if conventions.full_name(policy) not in conventions.names():
+        return policy
+    known = recognised(function.expr.xreplace(dict(values)), function.inputs[0], values)
+    if known is None:
+        return conventions.resolved(function, policy, values)
+    found = conventions.resolved(known.activation, policy, dict(known.parameters))
+    if not isinstance(found, Mapping):
+        return found
+    at, slope = -1 if known.mirrored else 1, -1 if known.mirrored != known.negated else 1
+    return {at * place: slope * chosen for place, chosen in found.items()}
 
 
 def _near(expr: Expr, at: Expr) -> Expr:

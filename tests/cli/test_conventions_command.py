@@ -57,6 +57,8 @@ def test_conventions_as_json_says_what_is_inside() -> None:
         ["generate", "softshrink", "--subgradient", "jax", "--computes", "derivative"],
         ["verify", "softshrink", "--subgradient", "jax"],
         ["verify", "relu", "--subgradient", "any"],
+        ["verify", "maxout2", "--subgradient", "torch"],
+        ["verify", "maxout2", "--subgradient", "left"],
         ["verify", "relu", "--subgradient", "torch", "--dtype", "float32", "--exhaustive"],
     ],
     ids=" ".join,
@@ -91,11 +93,14 @@ def test_a_function_of_the_user_is_judged_by_a_convention(tmp_path: Path) -> Non
     assert run(app, words).exit_code == 1
 
 
-def test_kernels_of_a_convention_are_verified() -> None:
-    words = ["verify", "hardtanh", "--dtype", "float16", "--computes", "derivative", "--subgradient", "jax"]
-    done = run(app, words)
+@pytest.mark.parametrize(
+    ("names", "computes", "policy"),
+    [(["hardtanh"], "derivative", "jax"), (["reglu", "crelu"], "backward", "torch")],
+)
+def test_kernels_of_a_convention_are_verified(names: list[str], computes: str, policy: str) -> None:
+    done = run(app, ["verify", *names, "--dtype", "float16", "--computes", computes, "--subgradient", policy])
     assert done.exit_code == 0, done.output
-    assert "1 passed" in done.stdout
+    assert f"{len(names)} passed" in done.stdout
 
 
 @pytest.mark.parametrize(

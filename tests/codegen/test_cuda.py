@@ -25,15 +25,29 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_float32_program_holds_no_double_no_division_and_no_root(name: str) -> None:
-    for computes in ("forward", "derivative"):
-        text = generate(name, "cuda", "float32", computes).device_source
-        assert cuda.slow_operations(text) == []
-        code = re.sub(r"//.*", "", text)
-        assert not re.search(r"\bdouble\b", code)
-        assert not re.search(r"(?<![\w.])\d+\.\d*(e[-+]?\d+)?(?![\df.e])", code), "a literal without f is a double"
-        assert not re.search(r"\b(exp|log|sqrt|tanh|erfc?|fabs|expm1|log1p)\(", code)
+PRECISE = ("elu", "snake", "squareplus", "softplus")  # a piece, a period, a root, a logarithm: quickly generated
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "computes"),
+    [
+        *((name, "fast", "derivative") for name in NAMES),  # which test_arithmetic.py generates as well
+        *((name, "precise", "forward") for name in PRECISE),
+        *(
+            pytest.param(name, "precise", computes, marks=pytest.mark.slow)
+            for name in NAMES
+            for computes in ("forward", "derivative")
+            if computes == "derivative" or name not in PRECISE
+        ),
+    ],
+)
+def test_a_float32_program_holds_no_double_no_division_and_no_root(name: str, accuracy: str, computes: str) -> None:
+    text = generate(name, "cuda", "float32", computes, accuracy).device_source
+    assert cuda.slow_operations(text) == []
+    code = re.sub(r"//.*", "", text)
+    assert not re.search(r"\bdouble\b", code)
+    assert not re.search(r"(?<![\w.])\d+\.\d*(e[-+]?\d+)?(?![\df.e])", code), "a literal without f is a double"
+    assert not re.search(r"\b(exp|log|sqrt|tanh|erfc?|fabs|expm1|log1p)\(", code)
 
 
 def test_the_text_has_vector_accesses_and_one_element_function() -> None:
@@ -70,11 +84,24 @@ def test_a_parameter_may_have_the_name_of_a_variable_of_the_text() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["elu", "prelu", "hardshrink"])  # .ci/run judges more
-def test_the_text_on_the_cpu_satisfies_the_judge(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "dtypes", "computes"),
+    [  # .ci/run judges all of elu in float16 and float32
+        ("elu", ("float32",), ("derivative",)),
+        ("prelu", ("float16",), None),
+        ("hardshrink", ("bfloat16",), ("forward", "derivative")),
+        *(
+            pytest.param(name, ("float16", "bfloat16", "float32"), None, marks=pytest.mark.slow)
+            for name in ("elu", "prelu", "hardshrink")
+        ),
+    ],
+)
+def test_the_text_on_the_cpu_satisfies_the_judge(
+    name: str, dtypes: tuple[str, ...], computes: tuple[str, ...] | None
+) -> None:
     from relusym.activations import named
 
-    (batch,) = acceptance.batches([named(name)], targets=("cuda",), dtypes=("float16", "bfloat16", "float32"))
+    (batch,) = acceptance.batches([named(name)], targets=("cuda",), dtypes=dtypes, computes=computes)
     for result in acceptance.run(batch):
         assert result.status == "passed", result.report
         assert "the GPU was not run" in result.reason

@@ -229,7 +229,15 @@ def test_parts_add_up_near_their_aim_and_are_finite_where_it_is(dtype: str) -> N
 # --- f' as a function of f ---
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in NO_FUNCTION_OF_THE_OUTPUT | NO_CLOSED_FORM])
+@pytest.mark.parametrize(
+    "name",
+    [
+        # SELU is a multiple of ELU, by a number whose forty digits take seconds
+        pytest.param(name, marks=pytest.mark.slow if name == "selu" else ())
+        for name in NAMES
+        if name not in NO_FUNCTION_OF_THE_OUTPUT | NO_CLOSED_FORM
+    ],
+)
 def test_the_slope_by_output_is_the_slope(name: str) -> None:
     activation = named(name)
     values = parameter_values(activation)

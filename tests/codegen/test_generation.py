@@ -36,8 +36,17 @@ def test_a_kernel_runs_its_program_bit_for_bit(name: str) -> None:
     assert np.array_equal(got, expected.astype(np.float32), equal_nan=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dtype", DTYPES)
+FEW = ("prelu", "elu", "gelu", "snake")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(name, dtype, marks=() if dtype == "float32" or name in FEW else pytest.mark.slow)
+        for dtype in DTYPES
+        for name in NAMES
+    ],
+)
 def test_dtype_shape_and_out_are_kept(name: str, dtype: str) -> None:
     kernel = generate(name, dtype=dtype)
     fn, extra = kernel.load(), arguments_of(kernel)

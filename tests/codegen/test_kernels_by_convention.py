@@ -93,6 +93,15 @@ def test_what_a_convention_does_not_cover_is_not_run() -> None:
     assert "jax-0.10 says nothing about softshrink" in found[1].reason
 
 
+def test_a_policy_about_kinks_leaves_a_maximum_out() -> None:
+    batches = acceptance.batches(
+        [named("reglu"), named("maxout2")], dtypes=("float16",), computes=("backward",), subgradient="right"
+    )
+    found = [result for batch in batches for result in acceptance.run(batch)]
+    assert [result.status for result in found] == ["passed", "not run"]
+    assert "says nothing about the ties of a maximum" in found[1].reason
+
+
 @pytest.mark.parametrize(("name", "given"), [("leaky_relu", {"negative_slope": 2}), ("hardtanh", {}), ("prelu", {})])
 def test_a_function_for_pytorch_has_the_slopes_of_pytorch(name: str, given: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -5,6 +5,9 @@ its exit code. `...` stands for anything. Numbers that `relusym verify` and pyte
 on the processor. A `python` block is executed, the blocks of a page one after another; a block that begins with
 `# path/name.py` (or `.toml`, `.yml`) is first written to that file, for the commands below it. Blocks that import an
 optional package are a test of their own, skipped where it is not installed.
+
+The commands of the README are processes of their own, as are pytest and what loads a module of the page; those of other
+pages are called here, where everything is imported already.
 """
 
 import doctest
@@ -16,6 +19,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from relusym.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,10 +45,12 @@ def named(pages: list[Path]) -> list[object]:
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page)]))
 def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # verbs that are called here take no processes beside this one, where there is one core
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
     names: dict[str, object] = {"__name__": "example"}
     for kind, text in blocks(page):
         if kind == "console":
-            run_console(text)
+            run_console(text, apart=page.parent == ROOT)
         elif kind == "pycon":
             run_session(text, names, page)
         elif kind in ("toml", "yaml"):
@@ -93,11 +101,11 @@ def run_session(text: str, names: dict[str, object], page: Path) -> None:
 def test_the_workflow_of_the_how_to_runs_what_the_page_runs() -> None:
     page = (ROOT / "docs" / "how-to" / "verify-kernels-in-ci.md").read_text(encoding="utf-8")
     commands = re.findall(r"^ +- run: ((?:pytest|relusym) .*)$", page, re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 3
     assert set(commands) <= set(re.findall(r"^\$ (.*)$", page, re.MULTILINE))
 
 
-def run_console(text: str) -> None:
+def run_console(text: str, *, apart: bool) -> None:
     code = 0
     for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
         if command == "echo $?":
@@ -105,18 +113,32 @@ def run_console(text: str) -> None:
             continue
         words = shlex.split(command)
         assert words[0] in MODULES, f"only {' and '.join(MODULES)} are run here, not {words[0]}"
-        done = subprocess.run(
-            [sys.executable, "-m", MODULES[words[0]], *words[1:]],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
-        )
-        code = done.returncode
-        printed = done.stdout + done.stderr
+        loads = re.search(r"--callable (?!numpy\b)\w+:", command)
+        called = words[0] == "relusym" and not (apart or loads)
+        code, printed = (run_here if called else run_process)(words)
         assert "Traceback" not in printed, printed
         measured = words[0] == "pytest" or words[1] == "verify"
         assert matches(expected, printed, measured=measured), f"$ {command}\n{printed}\nthe page says:\n{expected}"
+
+
+def run_process(words: list[str]) -> tuple[int, str]:
+    """Exit code and output of a command."""
+    done = subprocess.run(
+        [sys.executable, "-m", MODULES[words[0]], *words[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def run_here(words: list[str]) -> tuple[int, str]:
+    """The same of a verb of relusym, called in this process."""
+    done = CliRunner().invoke(app, words[1:])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout + done.stderr
 
 
 def matches(expected: str, printed: str, *, measured: bool) -> bool:

@@ -1,5 +1,8 @@
 """The judge of functions of several inputs or values: right kernels pass, and each kind of wrong one is caught."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from sympy import Max, Symbol, exp, symbols
@@ -8,6 +11,8 @@ import relusym
 from relusym.activation import Activation, Parameter
 from relusym.errors import InvalidRequest, InvalidSubgradient
 from relusym.floats import FORMATS
+from relusym.judge.laws import least_product
+from relusym.judge.reports import hex_of
 from relusym.judge.several import case
 from relusym.rounding import reference
 
@@ -101,6 +106,17 @@ def _first_row_for_all(grad, a, b):
     return da, np.broadcast_to(db.ravel()[:1], db.shape).copy()
 
 
+def _of_one_stride(grad, a, b):
+    return glu_backward(grad, a, b if a.strides == b.strides else a)
+
+
+def _in_blocks(a, b):
+    y = glu(a, b)
+    if y.ndim == 2 and y.shape[1] > 1024:
+        y[:, 1024:] = y[:, : y.shape[1] - 1024]
+    return y
+
+
 def _only_contiguous(a, b):
     return glu(a, b) if a.flags.c_contiguous and b.flags.c_contiguous else glu(a, a)
 
@@ -135,13 +151,22 @@ WRONG = {
     "gradient of the first part alone": ("crelu", "backward", lambda p, q, x: np.where(x > 0, p, 0 * x)),
     "one result": ("crelu", "forward", lambda x: np.maximum(x, 0)),
     "an input is written over": ("maxout2", "forward", lambda p, q: np.maximum(p, q, out=p)),
+    "inputs next to each other taken for tied": (
+        "maxout2", "backward", lambda g, *z: maxout_backward(g, *(one.astype(np.float16).astype(g.dtype) for one in z)),
+    ),
+    "NaN lost on the way back": (
+        "maxout2", "backward", lambda g, *z: tuple(np.nan_to_num(one, nan=0) for one in maxout_backward(g, *z)),
+    ),
+    "right only where both inputs have the same strides": ("glu", "backward", _of_one_stride),
+    "right only where the last two inputs have the same strides": (
+        "maxout3", "forward", lambda p, q, r: maxout(p, q, r if q.strides == r.strides else q),
+    ),
+    "a long row's end taken from its start": ("glu", "forward", _in_blocks),
     "another dtype": ("maxout2", "forward", lambda p, q: np.maximum(p, q).astype(np.float64)),
 }  # fmt: skip
 
 
 def checked_geglu(a, b):
-    import math
-
     exact = np.vectorize(lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2 if np.isfinite(v) else max(v, 0.0 * v))
     return (a * exact(b.astype(np.float64))).astype(a.dtype)
 
@@ -156,7 +181,12 @@ def test_a_wrong_kernel_is_caught(mutant):
 
 
 def test_a_finding_names_every_input_and_the_line_that_shows_it():
-    finding = checked(lambda a, b: glu(b, a), "glu").findings[0]
+    report = checked(lambda a, b: glu(b, a), "glu")
+    finding = report.findings[0]
+    a, b = eval(report.reproduce, {"np": np, "fn": lambda a, b: (a, b)})  # what a user pastes
+    assert a.dtype == b.dtype == np.float32
+    assert a.shape == b.shape == (1,)
+    assert f"a = {hex_of(a[0])} " in finding.message
     assert "y at a = " in finding.message
     assert ", b = " in finding.message
     assert "reproduce: fn(np.array([float.fromhex(" in finding.message
@@ -179,6 +209,37 @@ def test_a_policy_decides_who_gets_the_gradient_at_ties_and_any_allows_all_of_th
     assert checked(select, "maxout2", "backward", subgradient="any").passed
 
 
+@pytest.mark.parametrize("share", [0.0, 0.75, 1.0])
+def test_where_any_share_is_right_the_shares_have_to_add_up(share):
+    def backward(grad, one, other):
+        tied = one == other
+        lost = np.isnan(one) | np.isnan(other)
+        first = np.where(lost, np.nan, np.where(tied, share, one > other))
+        second = np.where(lost, np.nan, np.where(tied, 1 - share if balanced else share, other > one))
+        with np.errstate(all="ignore"):
+            return tuple((grad * weight).astype(grad.dtype) for weight in (first, second))
+
+    balanced = True
+    assert checked(backward, "maxout2", "backward", subgradient="any").passed
+    balanced = False
+    report = checked(backward, "maxout2", "backward", subgradient="any")
+    assert {finding.kind for finding in report.findings} == {"kink"}
+    assert "dz1 + dz2 at grad = " in report.findings[0].message
+
+
+def test_an_index_is_that_of_the_first_or_last_of_the_largest_and_the_judge_is_told_which():
+    def first(*z):
+        stacked = np.stack(z)
+        y = stacked.max(axis=0)
+        return y, np.where(np.isnan(y), y, np.argmax(stacked, axis=0)).astype(y.dtype)
+
+    assert checked(first, "maxout3", "forward-index", subgradient="first").passed
+    assert not checked(first, "maxout3", "forward-index", subgradient="last").passed
+    for policy in ("least-norm", "any"):
+        with pytest.raises(InvalidSubgradient, match="keeps one of the inputs that are tied"):
+            checked(first, "maxout3", "forward-index", subgradient=policy)
+
+
 def test_any_slope_between_the_sides_passes_at_a_kink_of_a_gate():
     def backward(slope):
         def fn(grad, a, b):
@@ -195,6 +256,14 @@ def test_any_slope_between_the_sides_passes_at_a_kink_of_a_gate():
     assert checked(backward(0.0), "reglu", "backward").passed
     assert checked(backward(1.0), "reglu", "backward", subgradient="right").passed
     assert not checked(backward(1.5), "reglu", "backward", subgradient="any").passed
+    assert checked(backward(0.0), "reglu", "backward", subgradient="torch").passed
+    assert not checked(backward(1.0), "reglu", "backward", subgradient="torch").passed
+    assert checked(backward(0.25), "reglu", "backward", subgradient={0: "1/4"}).passed
+
+
+def test_a_convention_is_held_to_in_every_part():
+    assert checked(crelu_backward, "crelu", "backward", subgradient="torch").passed
+    assert not checked(crelu_backward, "crelu", "backward", subgradient="left").passed
 
 
 # --- what it is held to ---
@@ -233,6 +302,13 @@ def test_what_goes_along_with_x_has_its_shape_and_is_a_parameter():
         reference(function, x, along={"c": x})
 
 
+@pytest.mark.parametrize("sizes", [(1e307, 1e307), (1e-300, 1e300), (1e300, 1e-300), (1e-10, 1e300, 1e-290)])
+def test_what_a_small_function_may_lose_is_known_where_its_factors_alone_leave_the_range(sizes):
+    least = least_product(*(np.array([size, -size]) for size in sizes))
+    exact = Fraction(FORMATS["float64"].smallest_normal) * math.prod(map(Fraction, sizes))
+    assert least.tolist() == [pytest.approx(float(exact), rel=1e-15)] * 2
+
+
 def test_rows_are_the_same_for_the_same_seed_and_hold_ties_edges_and_landmarks():
     rows = case(relusym.maxout(2), "backward", (), "first", FORMATS["float32"], 1000, 0)
     one, other = (dict(rows.arrays)[name] for name in ("z1", "z2"))
@@ -244,11 +320,23 @@ def test_rows_are_the_same_for_the_same_seed_and_hold_ties_edges_and_landmarks()
     assert {0.0} == set(one[(one == other) & (np.signbit(one) != np.signbit(other))].tolist())
 
 
+def test_points_of_the_caller_are_tried_in_every_input():
+    def fails(a, b):
+        return np.where((a == 1234.5) | (b == -77.25), 0, glu(a, b)).astype(a.dtype)
+
+    assert checked(fails, "glu").passed
+    for point in (1234.5, -77.25):
+        assert not checked(fails, "glu", extra_points=[point]).passed
+
+
 def test_words_that_mean_nothing_here_are_refused():
     with pytest.raises(InvalidRequest, match="nobody knows its 'derivative'; known: forward, backward"):
         checked(glu, "glu", "derivative")
     with pytest.raises(InvalidSubgradient, match="ties are not settled by 'left'"):
         checked(maxout_backward, "maxout2", "backward", subgradient="left")
+    for word in ("in_place", "within", "arguments"):
+        with pytest.raises(InvalidRequest, match=f"{word} is for functions of one input; glu has 2 inputs"):
+            checked(glu, "glu", **{word: glu if word == "in_place" else 1.0})
     with pytest.raises(InvalidRequest, match="is not taken by autograd"):
         checked(glu, "glu", "backward", through="torch")
     alpha = Symbol("alpha", real=True)

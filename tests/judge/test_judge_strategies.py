@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from relusym import activations, parse
 from relusym.floats import FORMATS, Format, all_values, from_ordinal, neighbours, ordinal, to_bits, ulp
+from relusym.judge import strategies
 from relusym.judge.expectations import expectation, quantities_of
 from relusym.judge.strategies import (
     CLOSE,
@@ -72,8 +73,10 @@ def test_spread_points_reach_every_binade_in_common_use_on_both_sides(form: Form
 def test_draws_depend_on_the_seed_alone(form: Format) -> None:
     places = np.array([1.0], dtype=form.dtype)
     first = drawn_points(form, places, examples=20, seed=3)
+    assert drawn_points(form, places + 1, examples=20, seed=3).tobytes() != first.tobytes()
     settings.register_profile("frugal", max_examples=1)
     settings.load_profile("frugal")
+    strategies._drawn.cache_clear()  # what was drawn is remembered
     try:
         second = drawn_points(form, places, examples=20, seed=3)
     finally:
@@ -105,6 +108,7 @@ def test_draws_leave_the_random_generators_and_the_folder_alone(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     states = random.getstate(), np.random.get_state()[1].tolist()
+    strategies._drawn.cache_clear()
     drawn_points(FORMATS["float32"], np.zeros(1, np.float32), examples=5, seed=0)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states
     assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import sympy
+from analyses import analysed
 from sympy import Rational
 
 from relusym.activation import Activation, x
@@ -21,7 +22,7 @@ from relusym.pieces import split
 
 @pytest.fixture(scope="module", params=NAMES)
 def analysis(request):
-    return analyse(named(request.param))
+    return analysed(request.param)
 
 
 def test_every_fact_is_proved_at_the_default_parameters(analysis):
@@ -78,24 +79,24 @@ def test_json_values_are_tagged():
         "radius": None,
     }
     assert facts["limits"]["value"]["-oo"]["exact"] == "-1/2"
-    snake = json.loads(render(analyse(named("snake")), "json"))["facts"]
+    snake = json.loads(render(analysed("snake"), "json"))["facts"]
     assert snake["derivative_limits"]["value"]["+oo"]["type"] == "none"
     assert snake["continuity_class"]["value"] == "infinity"
 
 
 def test_relu_card_reads_as_a_textbook_prints_it():
-    text = render(analyse(named("relu")))
+    text = render(analysed("relu"))
     assert "f(x) = ⎧ 0    x ≤ 0\n       ⎩ x    x > 0" in text
     assert "f'(x) = ⎨ 0    x = 0   (least-norm)" in text
     assert "slopes 0 and 1, Clarke interval [0, 1], f' = 0 by least-norm" in text
 
 
 def test_latex_uses_cases():
-    assert r"\begin{cases} 0 & x \le 0 \\ x & x > 0 \end{cases}" in render(analyse(named("relu")), "latex")
+    assert r"\begin{cases} 0 & x \le 0 \\ x & x > 0 \end{cases}" in render(analysed("relu"), "latex")
 
 
 def test_parameters_stay_symbols_in_the_formula_and_have_values_in_the_facts():
-    analysis = analyse(named("elu"))
+    analysis = analysed("elu")
     alpha = named("elu").parameters[0].symbol
     assert analysis.formula.pieces[0].expr.has(alpha)
     assert not analysis.pieces.pieces[0].expr.has(alpha)
@@ -137,7 +138,7 @@ def test_tidy_derivatives_are_short_and_equal():
 @pytest.mark.parametrize("name", NAMES)
 def test_tidy_forms_of_both_derivatives_have_the_values_of_the_raw_ones(name):
     for order in (1, 2):
-        for piece in derivative(analyse(named(name)).pieces, order).pieces:
+        for piece in derivative(analysed(name).pieces, order).pieces:
             gap = tidy(piece.expr) - piece.expr
             for point in (Rational(-9, 2), Rational(-1, 3), Rational(7, 5), Rational(8)):
                 if piece.lower < point < piece.upper:
@@ -145,18 +146,18 @@ def test_tidy_forms_of_both_derivatives_have_the_values_of_the_raw_ones(name):
 
 
 def test_the_second_derivative_is_printed_with_its_dirac_part_in_words():
-    text = render(analyse(named("relu")))
+    text = render(analysed("relu"))
     assert "f''(x) = 0\n" in text
     assert "Dirac delta of weight 1 at 0, where f' jumps" in text
     assert "also the derivative of a Dirac delta and a Dirac delta of weight -1 at -lambd" in render(
-        analyse(named("hardshrink"))
+        analysed("hardshrink")
     )
     assert "also the derivative of a Dirac delta at 0, where f itself" in render(analyse(parse("Heaviside(x, 0)")))
-    assert "Dirac" not in render(analyse(named("softsign")))
+    assert "Dirac" not in render(analysed("softsign"))
 
 
 def test_a_second_derivative_keeps_its_value_between_different_forms():
-    assert "⎨ 0              x = 0" in render(analyse(named("softsign")))
+    assert "⎨ 0              x = 0" in render(analysed("softsign"))
 
 
 def test_quick_gelu_is_tidied_in_time():
@@ -175,4 +176,4 @@ def test_what_is_not_settled_is_unknown_with_the_reason():
 
 def test_unknown_format_is_refused():
     with pytest.raises(InvalidRequest, match="text, latex, markdown, json"):
-        render(analyse(named("relu")), "html")
+        render(analysed("relu"), "html")

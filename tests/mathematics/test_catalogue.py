@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mpmath import mp, mpf
 
@@ -45,10 +46,15 @@ def test_a_function_of_several_inputs_or_values_says_so_and_is_no_function_of_a_
         relusym.split(activation)
 
 
-@pytest.mark.parametrize("k", [2, 3, 64])
+@pytest.mark.parametrize("k", [2, 3, 12])
 def test_a_name_says_how_many_inputs_a_maxout_takes(k):
     assert named(f"maxout{k}") == relusym.maxout(k)
     assert len(relusym.maxout(k).inputs) == k
+    assert relusym.maxout(np.int64(k)) == relusym.maxout(k)
+
+
+def test_a_maxout_has_64_inputs_at_most():
+    assert len(relusym.maxout(64).inputs) == 64
 
 
 @pytest.mark.parametrize("k", [1, 0, -3, 65, 2.0, True, "3"])

@@ -6,10 +6,10 @@ from fractions import Fraction
 import jsonschema
 import pytest
 import sympy
+from analyses import analysed
 from sympy import Rational, exp, pi, sqrt
 
-from relusym.activations import NAMES, named
-from relusym.analysis import analyse
+from relusym.activations import NAMES
 from relusym.balls import enclosure
 from relusym.errors import InvalidRequest
 from relusym.facts import Enclosed, Interval, RealSet
@@ -141,7 +141,7 @@ DOCUMENT = {
 
 @pytest.fixture(scope="module", params=NAMES)
 def analysis(request):
-    return analyse(named(request.param))
+    return analysed(request.param)
 
 
 def numbers(value):
@@ -214,28 +214,28 @@ def test_sets_in_words():
 
 
 def test_silu_card_gives_the_closed_form_of_its_least_value():
-    text = render(analyse(named("silu")))
+    text = render(analysed("silu"))
     assert "[-0.278464542761…, ∞)" in text
     assert "f(x) - f(-x) = x" in text
 
 
 def test_general_facts_name_their_conditions():
-    text = render(analyse(named("elu")))
+    text = render(analysed("elu"))
     assert "convex, if alpha <= 1" in text
     assert "max(1, α)" in text
     assert "Clarke interval [min(1, α), max(1, α)]" in text
 
 
 def test_inverse_and_antiderivative_are_read_back_by_parse():
-    facts = json.loads(render(analyse(named("elu")), "json"))["facts"]
+    facts = json.loads(render(analysed("elu"), "json"))["facts"]
     for name in ("inverse", "antiderivative"):
         assert parse(facts[name]["value"]["text"])
-    assert json.loads(render(analyse(named("relu")), "json"))["facts"]["inverse"]["value"] is None
+    assert json.loads(render(analysed("relu"), "json"))["facts"]["inverse"]["value"] is None
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "latex", "json"])
 def test_comparison_in_every_format(form):
-    analyses = [analyse(named(name)) for name in ("relu", "gelu", "hardshrink")]
+    analyses = [analysed(name) for name in ("relu", "gelu", "hardshrink")]
     text = compare(analyses, form)
     if form == "json":
         rows = json.loads(text)["activations"]
@@ -252,4 +252,4 @@ def test_comparison_in_every_format(form):
 
 def test_an_unknown_format_is_refused():
     with pytest.raises(InvalidRequest, match="text, markdown, latex, json"):
-        compare([analyse(named("relu"))], "html")
+        compare([analysed("relu")], "html")

@@ -1,6 +1,5 @@
 """Pictures: well-formed, the same twice, and with what is to be seen in them."""
 
-import functools
 import math
 import re
 import sys
@@ -8,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
 import pytest
+from analyses import analysed
 
 from relusym.activations import NAMES, named
 from relusym.analysis import analyse
@@ -37,47 +37,42 @@ SEEN = {
 }
 
 
-@functools.cache
-def known(name):
-    return analyse(named(name))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_activation_is_drawn_with_its_formula_and_what_is_known(name, tmp_path):
-    drawn = ids(known(name), tmp_path / f"{name}.svg")
+    drawn = ids(analysed(name), tmp_path / f"{name}.svg")
     if name in SEEN:
         assert set(drawn) == SEEN[name]
-    title = _title(known(name)).splitlines()
+    title = _title(analysed(name)).splitlines()
     assert title[0] == name
     assert title[1].startswith("$f(x) = ")
 
 
 def test_what_lies_outside_the_interval_is_not_drawn(tmp_path):
-    assert ids(known("hardswish"), tmp_path / "picture.svg", interval=(-5, 2)) == [
+    assert ids(analysed("hardswish"), tmp_path / "picture.svg", interval=(-5, 2)) == [
         "zeros-interval",
         "zeros",
         "argmin",
         "clarke-0",
         "chosen-0",
     ]
-    assert ids(known("tanhshrink"), tmp_path / "picture.svg", interval=(2, 9)) == ["asymptote+oo"]
+    assert ids(analysed("tanhshrink"), tmp_path / "picture.svg", interval=(2, 9)) == ["asymptote+oo"]
 
 
 def test_the_default_interval_shows_everything():
-    assert _interval(known("gelu")) == (-5, 5)
-    assert _interval(known("relu6")) == (-5, 8)
+    assert _interval(analysed("gelu")) == (-5, 5)
+    assert _interval(analysed("relu6")) == (-5, 8)
     low, high = _interval(analyse(named("threshold"), {"threshold": 100}))
     assert low == -5
     assert 105 < high < 130
 
 
 def test_periodic_marks_are_found_in_all_periods():
-    places = [at for at, _ in _parts(known("snake"), "inflections", 30.0, 40.0)]
+    places = [at for at, _ in _parts(analysed("snake"), "inflections", 30.0, 40.0)]
     assert sorted(places) == pytest.approx([math.pi / 4 + n * math.pi / 2 for n in range(19, 25)])
 
 
 def test_what_is_unknown_is_left_out(tmp_path):
-    whole = known("gelu")
+    whole = analysed("gelu")
     unknown = Fact("", Verdict.UNKNOWN, Absent("not found in time"), "not settled")
     names = ("activation", "parameters", "formula", "pieces", "derivative", "second_derivative", "kinks")
     parts = {name: getattr(whole, name) for name in names}
@@ -93,13 +88,13 @@ def test_poles_jumps_and_waves_are_drawn(formula, tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_wide_intervals_neither_overflow_nor_miss_what_is_narrow(tmp_path):
-    ids(known("silu"), tmp_path / "picture.svg", interval=(-1e5, 1e5))
+    ids(analysed("silu"), tmp_path / "picture.svg", interval=(-1e5, 1e5))
 
 
 def test_the_same_analysis_gives_the_same_picture_whatever_the_users_settings(tmp_path):
     import matplotlib as mpl
 
-    plot(known("selu"), tmp_path / "1.svg")
+    plot(analysed("selu"), tmp_path / "1.svg")
     with mpl.rc_context({"lines.linewidth": 5, "font.size": 20, "svg.fonttype": "none"}):
         plot(analyse(named("selu")), tmp_path / "2.svg")
         assert mpl.rcParams["font.size"] == 20
@@ -108,7 +103,7 @@ def test_the_same_analysis_gives_the_same_picture_whatever_the_users_settings(tm
 
 @pytest.mark.parametrize("name", ["relu6.png", "relu6.PNG"])
 def test_png_and_interval(name, tmp_path):
-    plot(known("relu6"), tmp_path / name, interval=(-1, 8))
+    plot(analysed("relu6"), tmp_path / name, interval=(-1, 8))
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
@@ -121,13 +116,13 @@ def test_a_formula_that_cannot_be_set_or_is_too_wide_leaves_the_name():
 
 def test_another_kind_of_file_is_refused(tmp_path):
     with pytest.raises(InvalidRequest, match=r"\.png nor \.svg"):
-        plot(known("relu"), tmp_path / "relu.pdf")
+        plot(analysed("relu"), tmp_path / "relu.pdf")
 
 
 @pytest.mark.parametrize("interval", [(3, 1), (2, 2), (math.nan, 1), (-math.inf, 1)])
 def test_an_interval_that_is_none_is_refused(interval, tmp_path):
     with pytest.raises(InvalidRequest, match="lower end"):
-        plot(known("relu"), tmp_path / "relu.svg", interval=interval)
+        plot(analysed("relu"), tmp_path / "relu.svg", interval=interval)
 
 
 def test_a_parameter_without_a_value_is_named(tmp_path):
@@ -138,4 +133,4 @@ def test_a_parameter_without_a_value_is_named(tmp_path):
 def test_without_matplotlib_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(Missing, match=r"relusym\[plot\]"):
-        plot(known("relu"), tmp_path / "relu.svg")
+        plot(analysed("relu"), tmp_path / "relu.svg")

@@ -10,12 +10,12 @@ from fractions import Fraction
 
 import mpmath
 import pytest
+from analyses import analysed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relusym import intervals as iv
 from relusym import rechecking
-from relusym.activations import named
 from relusym.analysis import analyse
 from relusym.errors import InvalidRequest
 from relusym.formulas.document import analysis_document
@@ -51,9 +51,7 @@ FORMULAS = {
 
 @pytest.fixture(scope="module")
 def documents():
-    made = {
-        name: analysis_document(analyse(named(name)), 40) for name in [*REBUILT, "tanhshrink", "snake", "squareplus"]
-    }
+    made = {name: analysis_document(analysed(name), 40) for name in [*REBUILT, "tanhshrink", "snake", "squareplus"]}
     for name, text in FORMULAS.items():
         made[name] = analysis_document(analyse(parse(text)), 40)
     return json.loads(json.dumps(made))

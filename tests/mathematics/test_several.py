@@ -17,6 +17,7 @@ from relusym.activation import Activation, Number, Parameter, piecewise
 from relusym.balls import enclosure
 from relusym.errors import InvalidActivation, InvalidRequest, InvalidSubgradient, Undecided
 from relusym.facts import Enclosed, Interval, RealSet, Verdict
+from relusym.pieces import value_at
 from relusym.several.forms import AffineMaximum, GatedUnit, Values
 
 a, b, c = symbols("a b c", real=True)
@@ -290,6 +291,15 @@ def test_a_convention_is_asked_about_the_gate() -> None:
     assert "(right)" in render(analyse_several(reglu, subgradient="right"))
 
 
+def test_a_convention_holds_for_the_mirror_image_of_its_function() -> None:
+    form = analyse_several(crelu, subgradient="torch").form
+    assert isinstance(form, Values)
+    assert [value_at(part.derivative, S.Zero) for part in form.parts] == [0, 0]
+    leaking = Activation("own", piecewise((a, a > 0), (2 * a, True)), inputs=(a,), others=(a,))
+    with pytest.raises(InvalidSubgradient, match="says nothing about own_1, whose kinks are at 0"):
+        analyse_several(leaking, subgradient="torch")
+
+
 # --- several values ---
 
 
@@ -340,6 +350,8 @@ def test_values_that_forget_the_input_have_a_witness() -> None:
         Activation("three", a * b * c, inputs=(a, b, c)),
         Activation("pair", a, inputs=(a, b), others=(b,)),
         Activation("bent", Max(a**2, b), inputs=(a, b)),
+        Activation("raised", piecewise((a * b + 1, a > 0), (a * b, True)), inputs=(a, b)),
+        Activation("stepped", Max(piecewise((1, a > 0), (0, True)), b), inputs=(a, b)),
     ],
     ids=lambda activation: activation.name,
 )

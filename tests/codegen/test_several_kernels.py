@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from relusym_codegen import generate, parts
+from relusym_codegen.targets.c import load_together
 from relusym_codegen.targets.cuda import load_on_cpu
 from sympy import Symbol, erf, symbols
 
 import relusym
-from relusym.activation import Activation, Parameter
+from relusym.activation import Activation, Parameter, piecewise
 from relusym.activations import SEVERAL
 from relusym.errors import InvalidRequest, InvalidSubgradient
 from relusym.structures import Bundle, Gated, Maximum, structure_of
@@ -51,6 +52,12 @@ def test_a_gate_that_is_in_the_catalogue_is_recognised_by_its_formula():
 def test_a_function_without_a_structure_is_refused_with_what_to_do():
     with pytest.raises(InvalidRequest, match="neither the maximum of its inputs nor one input times a function"):
         generate(Activation("odd", A * B + A**2, inputs=(A, B)), "numpy")
+
+
+def test_a_product_that_jumps_with_its_factor_is_none():
+    jumps = piecewise((A * B + 1, A > 0), (A * B, True))  # whose derivative by a is b everywhere
+    with pytest.raises(InvalidRequest, match="neither the maximum of its inputs nor one input times a function"):
+        structure_of(Activation("odd", jumps, inputs=(A, B)))
 
 
 # --- values ---
@@ -134,15 +141,15 @@ def test_crelu_gives_both_parts_and_its_gradient_takes_from_both(target):
     assert np.array_equal(dx, np.where(x > 0, one, -other))
 
 
-@pytest.mark.parametrize("name", ["swiglu", "maxout3", "crelu"])
-@pytest.mark.parametrize("computes", ["forward", "backward"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_fast_kernels_have_the_same_bits_on_c_and_cuda(name, computes, dtype):
-    c, cuda = (loaded(name, target, dtype, computes, accuracy="fast") for target in ("c", "cuda"))
-    names = generate(name, "c", dtype, computes, "fast").signature.arrays
-    arrays = [(8 * array).astype(dtype) for array in drawn(len(names), 1000, dtype=np.float64)]
-    one, other = (np.asarray(fn(*arrays)) for fn in (c, cuda))
-    assert one.tobytes() == other.tobytes()
+def test_fast_kernels_have_the_same_bits_on_c_and_cuda(dtype):
+    words = [(name, computes) for name in ("swiglu", "maxout3", "crelu") for computes in ("forward", "backward")]
+    on_c, on_cuda = (
+        [generate(name, target, dtype, computes, "fast") for name, computes in words] for target in ("c", "cuda")
+    )
+    for kernel, one, other in zip(on_c, load_together(on_c), load_on_cpu(on_cuda), strict=True):
+        arrays = [(8 * array).astype(dtype) for array in drawn(len(kernel.signature.arrays), 1000, dtype=np.float64)]
+        assert np.asarray(one(*arrays)).tobytes() == np.asarray(other(*arrays)).tobytes(), kernel.identifier
 
 
 def test_a_parameter_is_folded_into_a_gate_and_its_value_is_exact():
@@ -150,6 +157,14 @@ def test_a_parameter_is_folded_into_a_gate_and_its_value_is_exact():
     doubled = generate("swiglu", "numpy", beta=2).load()(a, b)
     half = generate("swiglu", "numpy").load()(a, 2 * b) / 2
     np.testing.assert_allclose(doubled, half, rtol=1e-6)  # 2 b is exact: both round once
+
+
+@pytest.mark.parametrize("beta", [100, -1])
+def test_a_gate_may_be_steep_or_reversed(beta):
+    backward = loaded("swiglu", "c", "float16", "backward", beta=beta)
+    words = {"dtype": "float16", "computes": "backward", "parameters": {"beta": beta}}
+    report = relusym.check(backward, "swiglu", max_ulp=0.51, points=1000, **words)
+    assert report.passed, report
 
 
 def test_a_gate_of_a_users_own_goes_through():
@@ -166,6 +181,13 @@ def test_a_gate_that_follows_a_convention_has_its_slope_at_the_kink():
         backward = generate("reglu", "numpy", computes="backward", subgradient=policy).load()
         assert float(backward(one, one, b)[1][0]) == slope
     assert float(backward(one, a, b)[1][0]) == 0
+
+
+def test_a_convention_is_followed_in_both_parts_of_crelu():
+    one, x = np.ones(1, np.float32), np.zeros(1, np.float32)
+    for policy, slope in (("torch", 0), ("left", -2), ("right", 1)):
+        backward = generate("crelu", "numpy", computes="backward", subgradient=policy).load()
+        assert float(backward(one, 2 * one, x)[0]) == slope
 
 
 # --- the product of three ---
@@ -223,6 +245,8 @@ def test_parts_are_what_numpy_splits(shape, count, axis):
         ((3, 4), 2, 2, "no axis 2 in an array of the shape"),
         ((), 2, -1, "no axis -1"),
         ((3, 4), 1, 0, "two parts or more"),
+        ((3, 4), 2.0, 0, "count = 2.0; give an integer"),
+        ((3, 4), 2, None, "axis = None; give an integer"),
     ],
 )
 def test_arrays_that_have_no_such_parts_are_refused(shape, count, axis, told):
@@ -266,7 +290,16 @@ def test_a_policy_that_settles_no_ties_is_refused(computes, policy, told):
         generate("maxout2", "numpy", computes=computes, subgradient=policy)
 
 
-def test_an_input_whose_name_means_something_else_in_generated_code_is_refused():
-    grad = Symbol("grad", real=True)
-    with pytest.raises(InvalidRequest, match="no array of a kernel can be called 'grad'"):
-        generate(Activation("own", grad * erf(B), inputs=(grad, B)), "c")
+@pytest.mark.parametrize(
+    "name", ["grad", "index", "db", "range", "begin", "xor", "restrict", "size_t", "fabs", "NAN", "q2", "size1", "a b"]
+)
+def test_an_input_whose_name_means_something_else_in_generated_code_is_refused(name):
+    own = Symbol(name, real=True)
+    with pytest.raises(InvalidRequest, match=f"no array of a kernel can be called '{name}'"):
+        generate(Activation("own", own * erf(B), inputs=(own, B)), "c")
+
+
+def test_two_inputs_of_one_name_are_refused():
+    other = Symbol("b", positive=True)
+    with pytest.raises(InvalidRequest, match="no array of a kernel can be called 'b'"):
+        generate(Activation("own", other * erf(B), inputs=(other, B)), "c")
