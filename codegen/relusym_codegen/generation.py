@@ -124,7 +124,7 @@ def default_target() -> str:
 _ARGUMENT = re.compile(r"(?![tbiv]\d+$|(?:at|q|size|magic|shift)\d$)(?!relusym_|RELUSYM_)[A-Za-z][A-Za-z0-9_]*")
 _OURS = """
 x grad bias residual total out y dx db dy n m np shape blocks block scratch mask aligned arrays array results
-result given outs device finished cupy functools first stride packs k i range parts begin last tile Pack DEPTH
+result given outs device finished cupy functools first stride packs k i range
 """
 _OF_HEADERS = """
 fabs fabsf fma fmaf memcpy size_t ptrdiff_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
@@ -139,6 +139,8 @@ restrict return short signed sizeof static static_assert static_cast struct swit
 throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor
 xor_eq
 """
+_BESIDE_ARRAYS = frozenset(["begin", "index", "last", "parts", "tile", "DEPTH", "Pack"])
+"""Names that no array can have: an argument gets another name in the text where it has one of them."""
 _RESERVED = frozenset(" ".join((_OURS, _OF_HEADERS, _OF_LANGUAGES)).split())
 """Names that generated code gives to something else, those of its headers, and words of C and C++."""
 
@@ -195,7 +197,7 @@ def _refuse_to_name_inputs(definition: Activation) -> None:
     if len(definition.inputs) == 1:
         return
     names = list(map(str, definition.inputs))
-    results = {"index", *(f"d{name}" for name in names)}
+    results = {*_BESIDE_ARRAYS, *(f"d{name}" for name in names)}
     for place, name in enumerate(names):
         taken = name in _RESERVED or name in results or name in names[:place]
         if taken or not _ARGUMENT.fullmatch(name) or keyword.iskeyword(name):
