@@ -141,7 +141,7 @@ def test_crelu_gives_both_parts_and_its_gradient_takes_from_both(target):
     assert np.array_equal(dx, np.where(x > 0, one, -other))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_fast_kernels_have_the_same_bits_on_c_and_cuda(dtype):
     words = [(name, computes) for name in ("swiglu", "maxout3", "crelu") for computes in ("forward", "backward")]
     on_c, on_cuda = (

@@ -69,8 +69,8 @@ def test_spread_points_reach_every_binade_in_common_use_on_both_sides(form: Form
     assert 0.4 < np.mean(x < 0) < 0.6
 
 
-@pytest.mark.parametrize("form", FORMS, ids=named)
-def test_draws_depend_on_the_seed_alone(form: Format) -> None:
+def test_draws_depend_on_the_seed_alone() -> None:
+    form = FORMATS["float32"]
     places = np.array([1.0], dtype=form.dtype)
     first = drawn_points(form, places, examples=20, seed=3)
     assert drawn_points(form, places + 1, examples=20, seed=3).tobytes() != first.tobytes()

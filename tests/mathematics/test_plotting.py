@@ -37,7 +37,7 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SEEN else pytest.mark.slow) for name in NAMES])
 def test_every_activation_is_drawn_with_its_formula_and_what_is_known(name, tmp_path):
     drawn = ids(analysed(name), tmp_path / f"{name}.svg")
     if name in SEEN:

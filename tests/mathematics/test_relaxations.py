@@ -41,7 +41,7 @@ positions = st.lists(st.fractions(min_value=0, max_value=1, max_denominator=997)
 
 
 @pytest.mark.parametrize(("activation", "pieces"), EVERY, ids=lambda value: getattr(value, "name", ""))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(one=ends, other=ends, parts=positions)
 @example(one=-1, other=2, parts=[])
 @example(one=-100, other=Rational(1, 7), parts=[0.5])
